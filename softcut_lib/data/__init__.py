@@ -1,0 +1,9 @@
+"""Data sets of the book: one ``torch.utils.data.Dataset`` each, items as dicts.
+
+An item holds ``image`` float32 (3, h, w) in [0, 1], ``target`` int64 (h, w) (255 would be void) and
+``name``. This room knows nothing of cuts or networks.
+"""
+
+from .horses import WeizmannHorses
+
+__all__ = ["WeizmannHorses"]

@@ -1,0 +1,45 @@
+"""Differentiable graph cuts for image segmentation: the library of the SoftCut book.
+
+Every public name is importable from here and loaded when it is first used, so that
+``import softcut_lib`` is quick and the plain package never needs an extra.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "grid.edges": "axis_offsets diagonal_offsets edge_shape jump spread crop_edges",
+    "grid.weights": "image_weights",
+    "grid.system": "GridSystem",
+    "cuts.energy": "cut_energy",
+    "cuts.flow": "MaxFlow max_flow min_cut",
+    "cuts.walker": "random_walker",
+    "circuits.network": "grid_circuit node_voltages effective_resistance",
+    "solvers.interface": "solve SolveInfo ConvergenceWarning",
+    "solvers.conjugate": "CG PUBLISHED_CG",
+    "solvers.superlu": "SuperLU",
+    "layers.softcut": "soft_cut SoftCut",
+    "losses.dice": "dice_loss focal_dice_loss",
+    "losses.pointwise": "focal_loss partial_cross_entropy",
+    "models.basic": "BasicNet EdgeNet",
+    "models.cutnet": "CutNet ScoreAndEdges",
+    "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
+    "train.metrics": "accuracy mean_iou count_figures",
+    "train.experiments": "EXPERIMENTS run",
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'softcut_lib' has no attribute {name!r}")
+    value = getattr(import_module(f"softcut_lib.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""The grid: pixels, edges between them, and the linear system they make (chapter 3)."""

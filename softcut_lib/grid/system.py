@@ -1,0 +1,293 @@
+"""The linear system of a cut: A = diag(ground) + sum over offsets of D' diag(w) D (chapter 3).
+
+Pixel p gets the equation (Kirchhoff's current law)
+
+    ground_p x_p + sum over neighbors q of w_pq (x_p - x_q) = score_p.
+
+With ground 1 this is the thesis' system (eqs. 14-16, and 22-23 in d dimensions). A is symmetric
+and, where every connected component touches the ground, positive definite.
+"""
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from softcut_lib import _checks as check
+from softcut_lib.grid.edges import (
+    at_head,
+    at_tail,
+    axis_offsets,
+    edge_shape,
+    head,
+    jump,
+    spread,
+    tail,
+)
+
+
+class GridSystem:
+    """The matrix of a cut, held as edge weights and ground; multiply with ``system @ x``.
+
+    A x = ground x + sum_k D_k' diag(w_k) D_k x
+
+    Args:
+        weights: one tensor per offset, (B, *edge_shape), shared by all labels, or
+            (B, L, *edge_shape), one per label; at least 0.
+        offsets: edge directions; the unit offsets of as many axes as there are weights if None.
+        ground: conductance to ground, (B, *grid) or (B, L, *grid), at least 0; ones if None.
+        grid: the grid's shape; needed only where edge tensors are empty in a way that hides it.
+        check: refuse negative and non-finite values (one reduction each).
+
+    Attributes: `grid`, `offsets`, `weights`, `ground` (as given; ground filled in), `batch`.
+
+    Raises:
+        ValueError: wrong edge shape or count, swapped edges, negative or non-finite values.
+        TypeError: not a float32 or float64 tensor, mixed dtypes.
+
+    Source: thesis, eqs. 14-16 and 22-23.
+
+    Example:
+        >>> import torch
+        >>> system = GridSystem([torch.tensor([[2.0]])])         # two pixels, one resistor
+        >>> system.to_scipy().toarray()
+        array([[ 3., -2.],
+               [-2.,  3.]], dtype=float32)
+    """
+
+    def __init__(self, weights, *, offsets=None, ground=None, grid=None, check=True):
+        self.weights, self.offsets, self.grid = _fit_weights(weights, offsets, grid)
+        reference = self.weights[0]
+        self.batch = reference.shape[0]
+        if ground is None:
+            ground = reference.new_ones(self.batch, *self.grid)
+        self.ground = _fit_ground(ground, reference, self.batch, self.grid)
+        if check:
+            _check_values(self.weights, self.ground)
+
+    def __repr__(self):
+        w = self.weights[0]
+        return (
+            f"GridSystem(grid={self.grid}, offsets={self.offsets}, batch={self.batch}, "
+            f"labels={self.labels or 'shared'}, dtype={w.dtype}, device='{w.device}')"
+        )
+
+    @property
+    def labels(self):
+        """Number of labels with their own matrix, or None where all labels share one."""
+        counts = {t.shape[1] for t in (*self.weights, self.ground) if self._per_label(t)}
+        if len(counts) > 1:
+            raise ValueError(
+                f"weights and ground must agree on the number of labels, got {sorted(counts)}"
+            )
+        return counts.pop() if counts else None
+
+    @property
+    def dtype(self):
+        return self.ground.dtype
+
+    @property
+    def device(self):
+        return self.ground.device
+
+    def _per_label(self, tensor):
+        return tensor.dim() == 2 + len(self.grid)
+
+    def labeled(self, tensor):
+        """A weight or ground tensor with a label axis: (B, 1, ...) where it is shared."""
+        return tensor if self._per_label(tensor) else tensor.unsqueeze(1)
+
+    def __matmul__(self, x):
+        out = self.labeled(self.ground) * x
+        for w, offset in zip(self.weights, self.offsets, strict=True):
+            out = out + spread(self.labeled(w) * jump(x, offset), offset, self.grid)
+        return out
+
+    def diagonal(self):
+        """The matrix' diagonal, (B, 1 or L, *grid): ground plus all incident weights."""
+        out = self.labeled(self.ground)
+        for w, offset in zip(self.weights, self.offsets, strict=True):
+            w = self.labeled(w)
+            out = out + at_tail(w, offset, self.grid) + at_head(w, offset, self.grid)
+        return out
+
+    def to_scipy(self, sample=0, label=0):
+        """The matrix of one sample and label as a SciPy CSR array (N, N), N pixels row by row."""
+        node = np.arange(np.prod(self.grid)).reshape(self.grid)
+        node_t = torch.from_numpy(node)
+        pick = lambda t: self.labeled(t)[sample, label if self._per_label(t) else 0].detach().cpu()  # noqa: E731
+        tails = [tail(node_t, o).flatten().numpy() for o in self.offsets]
+        heads = [head(node_t, o).flatten().numpy() for o in self.offsets]
+        values = [pick(w).flatten().numpy() for w in self.weights]
+        diagonal = self.diagonal()
+        diagonal = diagonal[sample, label if diagonal.shape[1] > 1 else 0].detach().cpu()
+        rows = np.concatenate([node.ravel(), *tails, *heads])
+        columns = np.concatenate([node.ravel(), *heads, *tails])
+        entries = np.concatenate([diagonal.flatten().numpy(), *(-v for v in values * 2)])
+        return scipy.sparse.csr_array((entries, (rows, columns)), shape=(node.size, node.size))
+
+    def with_seeds(self, seeds, values):
+        """Hold some pixels at given values (Dirichlet conditions): harmonic functions, hard seeds.
+
+        An edge from a free pixel p to a seed q turns into ground w_pq and current w_pq value_q at
+        p; seeds become identity rows. So the result is again a `GridSystem`.
+
+        Args:
+            seeds: bool (B, *grid), true where the value is given.
+            values: (B, L, *grid); only the entries at seeds are read.
+
+        Returns:
+            (system, rhs): solve ``system @ x = rhs``; add scores of free pixels to `rhs`.
+
+        Raises:
+            ValueError: if a connected component has neither a seed nor ground: there x is free.
+
+        Source: Grady 2006, section III; harmonic functions of Zhu, Ghahramani and Lafferty 2003.
+
+        Example:
+            >>> import torch
+            >>> chain = GridSystem([torch.ones(1, 2)], ground=torch.zeros(1, 3))
+            >>> ends = torch.tensor([[True, False, True]])
+            >>> system, rhs = chain.with_seeds(ends, torch.tensor([[[0.0, 0.0, 1.0]]]))
+            >>> torch.linalg.solve(torch.tensor(system.to_scipy().toarray()), rhs[0, 0])
+            tensor([0.0000, 0.5000, 1.0000])
+        """
+        _check_seeds(seeds, values, self)
+        fixed = seeds.unsqueeze(1)
+        held = torch.where(fixed, values, 0)
+        ground, rhs, weights = self.labeled(self.ground), held, []
+        for w, offset in zip(self.weights, self.offsets, strict=True):
+            joined = self.labeled(w)
+            tail_fixed, head_fixed = tail(fixed, offset), head(fixed, offset)
+            to_tail = torch.where(head_fixed & ~tail_fixed, joined, 0)
+            to_head = torch.where(tail_fixed & ~head_fixed, joined, 0)
+            ground = (
+                ground + at_tail(to_tail, offset, self.grid) + at_head(to_head, offset, self.grid)
+            )
+            rhs = rhs + at_tail(to_tail * head(held, offset), offset, self.grid)
+            rhs = rhs + at_head(to_head * tail(held, offset), offset, self.grid)
+            kept = torch.where(tail_fixed | head_fixed, 0, joined)
+            weights.append(kept if self._per_label(w) else kept.squeeze(1))
+        ground = torch.where(fixed, 1, ground)
+        if ground.shape[1] == 1:
+            ground = ground.squeeze(1)
+        system = GridSystem(
+            weights, offsets=self.offsets, ground=ground, grid=self.grid, check=False
+        )
+        _check_grounded(system)
+        return system, rhs
+
+
+def _fit_weights(weights, offsets, grid):
+    """Weights as a tuple, with the offsets and the grid that they belong to."""
+    if isinstance(weights, torch.Tensor) or not isinstance(weights, tuple | list):
+        raise TypeError(
+            "weights must be a list with one tensor per offset, such as [C, R] in 2-D, got "
+            f"{type(weights).__name__}"
+        )
+    weights = tuple(weights)
+    if not weights:
+        raise ValueError("weights must hold at least one edge tensor, got an empty list")
+    if offsets is None:
+        offsets = axis_offsets(len(weights) if grid is None else len(grid))
+    offsets = tuple(tuple(o) for o in offsets)
+    if len(weights) != len(offsets):
+        raise ValueError(
+            f"weights must hold one tensor per offset: expected {len(offsets)} for offsets "
+            f"{offsets}, got {len(weights)}; pass offsets= for other neighbors than the axes'"
+        )
+    dim = len(offsets[0])
+    for k, (w, offset) in enumerate(zip(weights, offsets, strict=True)):
+        check.offset(offset, dim)
+        check.floating(f"weights[{k}]", w)
+        check.same_kind(f"weights[{k}]", w, "weights[0]", weights[0])
+        if w.dim() not in (dim + 1, dim + 2):
+            raise ValueError(
+                f"weights[{k}] must have shape (B, *edges) or (B, L, *edges) with {dim} edge axes, "
+                f"got shape {tuple(w.shape)}; a single image needs a batch axis: w[None]"
+            )
+        if w.shape[0] != weights[0].shape[0]:
+            raise ValueError(
+                f"weights[{k}] must have the batch size of weights[0], {weights[0].shape[0]}, got "
+                f"{w.shape[0]}"
+            )
+    if grid is None:
+        grid = tuple(n + abs(o) for n, o in zip(weights[0].shape[-dim:], offsets[0], strict=True))
+    grid = tuple(int(n) for n in grid)
+    if min(grid) < 1:
+        raise ValueError(f"the grid must have at least one pixel along every axis, got {grid}")
+    shapes = [edge_shape(grid, o) for o in offsets]
+    arrived = [tuple(w.shape[-dim:]) for w in weights]
+    if arrived != shapes:
+        wrong = next(k for k in range(len(shapes)) if arrived[k] != shapes[k])
+        hint = "check the order of the weights and of the offsets"
+        if dim == 2 and len(offsets) == 2:
+            hint = (
+                "weights[0] holds the vertical edges (h-1, w), weights[1] the horizontal (h, w-1)"
+            )
+            swapped = tuple(n + abs(o) for n, o in zip(arrived[1], offsets[0], strict=True))
+            if arrived[0] == edge_shape(swapped, offsets[1]):
+                hint = "they look swapped: " + hint
+        raise ValueError(
+            f"weights[{wrong}] must end in {shapes[wrong]} for offset {offsets[wrong]} on the grid "
+            f"{grid}, got shape {tuple(weights[wrong].shape)}; {hint}"
+        )
+    return weights, offsets, grid
+
+
+def _fit_ground(ground, reference, batch, grid):
+    check.floating("ground", ground)
+    check.same_kind("ground", ground, "weights[0]", reference)
+    shape = tuple(ground.shape)
+    if ground.dim() not in (1 + len(grid), 2 + len(grid)) or (shape[0], *shape[-len(grid) :]) != (
+        batch,
+        *grid,
+    ):
+        raise ValueError(
+            f"ground must have shape {(batch, *grid)} or (batch, labels, *grid) with batch {batch} "
+            f"and grid {grid}, got {shape}; a constant is torch.full({(batch, *grid)}, value)"
+        )
+    return ground
+
+
+def _check_values(weights, ground):
+    for k in range(len(weights)):
+        check.at_least_zero(f"weights[{k}]", weights[k])
+    check.at_least_zero("ground", ground)
+
+
+def _check_seeds(seeds, values, system):
+    check.is_tensor("seeds", seeds)
+    check.is_tensor("values", values)
+    expected = (system.batch, *system.grid)
+    if seeds.dtype != torch.bool or tuple(seeds.shape) != expected:
+        raise ValueError(
+            f"seeds must be a bool tensor of shape {expected}, got {seeds.dtype} {tuple(seeds.shape)}"
+        )
+    shape = tuple(values.shape)
+    if values.dim() != 2 + len(system.grid) or (shape[0], *shape[2:]) != expected:
+        raise ValueError(
+            f"values must have shape (B, L, *grid) with B, grid = {expected[0]}, {system.grid}, "
+            f"got {shape}"
+        )
+    check.same_kind("values", values, "weights", system.ground)
+
+
+def _check_grounded(system):
+    """Refuse a component in which no pixel is grounded: there every constant is a solution."""
+    ground = system.labeled(system.ground).detach()
+    if bool((ground > 0).all()):
+        return
+    for sample in range(system.batch):
+        for label in range(system.labels or 1):
+            matrix = system.to_scipy(sample, label)
+            matrix.eliminate_zeros()
+            count, component = scipy.sparse.csgraph.connected_components(matrix, directed=False)
+            held = ground[sample, label if ground.shape[1] > 1 else 0].flatten().cpu().numpy() > 0
+            loose = np.setdiff1d(np.arange(count), component[held])
+            if loose.size:
+                pixel = np.unravel_index(int(np.argmax(component == loose[0])), system.grid)
+                raise ValueError(
+                    f"seeds leave {loose.size} connected part(s) of sample {sample} without any seed "
+                    f"or ground, the first at pixel {tuple(int(i) for i in pixel)}: no value is "
+                    "determined there; add a seed, a ground above 0, or weights that connect it"
+                )

@@ -1,0 +1,53 @@
+"""From an image's contrast to conductances: w_pq = scale exp(-|I_p - I_q|^2 / 2 sigma^2) / |o|.
+
+A large w joins two pixels, a small one lets them differ. Chapters 1 and 2 use these weights;
+from chapter 10 on a network learns them.
+"""
+
+import math
+
+import torch
+
+from softcut_lib import _checks as check
+from softcut_lib.grid.edges import axis_offsets, jump
+
+
+def image_weights(image, *, offsets=None, sigma=0.1, scale=1.0):
+    """Edge weights from the contrast of an image: high inside regions, low across edges.
+
+    w_pq = scale * exp(-|I_p - I_q|^2 / (2 sigma^2)) / |q - p|
+
+    Args:
+        image: float tensor (B, C, *grid), usually in [0, 1]; channels share the distance.
+        offsets: edge directions; the unit offsets if None. Longer offsets (diagonals) get
+            smaller weights, in proportion to 1 / length.
+        sigma: contrast at which the weight has fallen to exp(-1/2), in the image's units, > 0.
+        scale: weight across zero contrast (a conductance beside the ground's 1), > 0.
+
+    Returns:
+        A list of tensors (B, *edge_shape(grid, offset)), values in [0, scale].
+
+    Raises:
+        ValueError: wrong shape, non-finite image, sigma or scale not above 0.
+        TypeError: an integer image (divide by 255 first).
+
+    Source: Boykov and Jolly 2001, their boundary term; it stands for w in thesis eq. 1.
+
+    Example:
+        >>> import torch
+        >>> C, R = image_weights(torch.tensor([[[[0.0, 0.0, 1.0]]]]), sigma=0.1)
+        >>> R
+        tensor([[[1.0000e+00, 1.9287e-22]]])
+    """
+    check.grid_axes("image", image, 3)
+    check.floating("image", image)
+    check.finite("image", image)
+    check.positive_number("sigma", sigma)
+    check.positive_number("scale", scale)
+    offsets = axis_offsets(image.dim() - 2) if offsets is None else offsets
+    weights = []
+    for offset in offsets:
+        check.offset(offset, image.dim() - 2)
+        distance = jump(image, offset).square().sum(1)
+        weights.append(scale / math.hypot(*offset) * torch.exp(-distance / (2 * sigma**2)))
+    return weights

@@ -1,0 +1,1 @@
+"""Cuts as network layers, called as ``cut(scores, weights)`` (chapters 4, 7 and 8)."""

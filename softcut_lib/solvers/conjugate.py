@@ -1,0 +1,167 @@
+"""Conjugate gradients for the grid system, batched over samples and labels (chapter 5).
+
+Each step moves along a direction p conjugate to all earlier ones:
+
+    alpha = <r, M r> / <p, A p>,   x += alpha p,   r -= alpha A p,
+    beta = <r, M r> / <r, M r>_before,   p = M r + beta p,
+
+with M = 1 / diag(A) ("jacobi") or the identity. (The thesis' Algorithm 2 prints the last line with
+a minus; the sign is plus.) `_run_torch` below is the readable reference, on any device; the fused
+CPU kernel in kernels_cpu.py does the same in two passes over memory.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from softcut_lib import _checks as check
+from softcut_lib.solvers.interface import SolveInfo, fits, true_residual
+
+
+@dataclass(frozen=True, kw_only=True)
+class CG:
+    """Conjugate gradients, preconditioned by the diagonal.
+
+    Stops each sample and label when ||r|| <= tol ||rhs||; its answer does not depend on the rest
+    of the batch. In float32 the true residual cannot fall below a few eps ||A|| ||x||, so a system
+    counts as converged when its true residual is at most max(tol ||rhs||, 8 eps ||A||_inf ||x||).
+
+    Args:
+        tol: relative tolerance, > 0 (with stop="published": absolute, per pixel of the batch).
+        max_iter: most steps.
+        preconditioner: "jacobi" or None.
+        start: "zero" or "rhs", the first x.
+        stop: "relative", or "published": the thesis' code, ||r|| < tol * (number of values in the
+            batch), the norm over the whole batch, after at least one step.
+        accept: max_iter is a budget: never warn.
+        kernel: "torch" (plain tensor operations, any device), "fused" (numba, CPU), or "auto":
+            fused on the CPU, torch elsewhere.
+
+    Raises:
+        ValueError: unknown option, or kernel="fused" for tensors that are not on the CPU.
+
+    Source: Hestenes and Stiefel 1952; thesis, Algorithm 2 (its line 16 with the sign corrected).
+
+    Example:
+        >>> import torch
+        >>> from softcut_lib import GridSystem
+        >>> x, info = CG(tol=1e-6)(GridSystem([torch.tensor([[1.0]])]), torch.tensor([[[3.0, 0.0]]]))
+        >>> x, int(info.iterations)
+        (tensor([[[2., 1.]]]), 2)
+    """
+
+    tol: float = 1e-5
+    max_iter: int = 1000
+    preconditioner: str | None = "jacobi"
+    start: str = "zero"
+    stop: str = "relative"
+    accept: bool = False
+    kernel: str = "auto"
+
+    def __post_init__(self):
+        check.positive_number("tol", self.tol)
+        check.positive_integer("max_iter", self.max_iter)
+        check.one_of("preconditioner", self.preconditioner, ("jacobi", None))
+        check.one_of("start", self.start, ("zero", "rhs"))
+        check.one_of("stop", self.stop, ("relative", "published"))
+        check.one_of("accept", self.accept, (True, False))
+        check.one_of("kernel", self.kernel, ("auto", "torch", "fused"))
+
+    def __call__(self, system, rhs):
+        fits(system, rhs)
+        kernel = self.kernel
+        if kernel == "auto":
+            kernel = "fused" if rhs.device.type == "cpu" else "torch"
+        if kernel == "fused" and rhs.device.type != "cpu":
+            raise ValueError(
+                f'kernel="fused" runs on the CPU, got tensors on {rhs.device}; use kernel="auto" or '
+                '"torch"'
+            )
+        with torch.no_grad():
+            x = _start(rhs, self.start)
+            if kernel == "fused":
+                from softcut_lib.solvers import kernels_cpu
+
+                steps, squares = kernels_cpu.run(system, rhs, x, self)
+            else:
+                steps, squares = _run_torch(system, rhs, x, self)
+            return x, self._info(system, rhs, x, kernel, steps, squares)
+
+    def _info(self, system, rhs, x, kernel, steps, squares):
+        residual, attainable = true_residual(system, rhs, x)
+        eps = torch.finfo(rhs.dtype).eps
+        tol = self.tol
+        size = rhs.flatten(2).double().norm(dim=2)
+        if self.stop == "published":
+            tol = self.tol * rhs.numel() / torch.where(size == 0, 1, size)
+        history = squares.sqrt() / torch.where(size == 0, 1, size)
+        return SolveInfo(
+            solver=type(self).__name__,
+            kernel=kernel,
+            iterations=steps,
+            residual=residual,
+            converged=residual <= torch.maximum(torch.as_tensor(tol), 8 * eps * attainable),
+            history=history,
+        )
+
+
+PUBLISHED_CG = CG(
+    tol=1e-6, max_iter=500, preconditioner=None, start="rhs", stop="published", accept=True
+)
+"""The thesis' approximate layer as its code ran it, for both passes (chapter 5).
+
+On mean-reduced losses the adjoint's right-hand side is so small that its absolute rule is met
+after the one obligatory step: the backward pass is then a single step from the gradient itself.
+"""
+
+
+def _start(rhs, start):
+    return (
+        rhs.clone(memory_format=torch.contiguous_format)
+        if start == "rhs"
+        else torch.zeros(rhs.shape, dtype=rhs.dtype, device=rhs.device)
+    )
+
+
+def _dot(a, b):
+    """Inner product per sample and label, float64, shaped to multiply (B, L, *grid)."""
+    axes = tuple(range(2, a.dim()))
+    return (a * b).sum(axes, keepdim=True, dtype=torch.float64)
+
+
+def _run_torch(system, rhs, x, options):
+    """The reference kernel: x holds the start and becomes the answer.
+
+    Returns (steps (B, L), squared residual norms (steps + 1, B, L)).
+    """
+    scale = 1 / system.diagonal() if options.preconditioner == "jacobi" else 1
+    r = rhs - system @ x
+    p = torch.zeros_like(r)
+    square, energy, beta = _dot(r, r), _dot(r, scale * r), torch.zeros_like(_dot(r, r))
+    target, bound = options.tol**2 * _dot(rhs, rhs), options.tol * rhs.numel()
+    steps = torch.zeros_like(square, dtype=torch.long)
+    history = [square]
+    # a system that is done takes steps of length 0, so that its answer no longer changes
+    active = square > target if options.stop == "relative" else torch.ones_like(steps, dtype=bool)
+    while len(history) <= options.max_iter and bool(active.any()):
+        p = scale * r + beta.to(r) * p
+        q = system @ p
+        curvature = _dot(p, q)
+        active = active & (curvature != 0) & ~(curvature < 0)
+        alpha = torch.where(active, energy / torch.where(active, curvature, 1), 0)
+        x += alpha.to(x) * p
+        r = r - alpha.to(r) * q
+        before, energy = energy, _dot(r, scale * r)
+        square = torch.where(active, _dot(r, r), square)
+        beta = torch.where(active & (before != 0), energy / torch.where(before != 0, before, 1), 0)
+        history.append(square)
+        if options.stop == "relative":
+            steps += active
+            active = active & (square > target)
+        else:
+            steps += 1
+            if float(square[square.isfinite()].sum().sqrt()) < bound:
+                break
+    x.masked_fill_(~square.isfinite(), float("nan"))
+    shape = rhs.shape[:2]
+    return steps.view(shape), torch.stack(history).view(-1, *shape)

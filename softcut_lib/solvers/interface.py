@@ -1,0 +1,121 @@
+"""What every solver promises: called as ``solver(system, rhs)``, it returns ``(x, info)``.
+
+A solver is a small frozen dataclass that holds its options. Any callable of the same form plugs
+in, so a reader's own solver works wherever the library's do (chapters 3 and 5).
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+
+from softcut_lib import _checks as check
+from softcut_lib.grid.system import GridSystem
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before it reached its tolerance."""
+
+
+@dataclass(frozen=True)
+class SolveInfo:
+    """What a solve did.
+
+    Attributes:
+        solver: the solver's name.
+        kernel: the code that ran: "torch", "fused", "superlu".
+        iterations: long (B, L), steps taken; 0 for direct solvers.
+        residual: float64 (B, L), the true relative residual ||rhs - A x|| / ||rhs||.
+        converged: bool (B, L).
+        history: float64 (steps + 1, B, L), the solver's own relative residual after each step (a
+            finished system keeps its last value); None where there are no steps.
+    """
+
+    solver: str
+    kernel: str
+    iterations: torch.Tensor
+    residual: torch.Tensor
+    converged: torch.Tensor
+    history: torch.Tensor | None = None
+
+
+def solve(system, rhs, solver=None):
+    """Solve A x = rhs for every sample and label.
+
+    Args:
+        system: a `GridSystem` of grid (n_1, ..., n_d) and batch B.
+        rhs: (B, L, *grid), the dtype and device of the system.
+        solver: any callable ``(system, rhs) -> (x, info)``; ``CG()`` if None. The same as
+            ``solver(system, rhs)``, with the arguments checked and a warning where it is due.
+
+    Returns:
+        (x, info): x like rhs, and a `SolveInfo`. Nothing is recorded for autograd; the
+        differentiable form is `soft_cut`.
+
+    Raises:
+        ValueError, TypeError: rhs does not fit the system.
+        A `ConvergenceWarning` is issued where the solver missed its tolerance.
+
+    Source: thesis, eq. 14.
+
+    Example:
+        >>> import torch
+        >>> system = GridSystem([torch.tensor([[1.0]])])
+        >>> x, info = solve(system, torch.tensor([[[3.0, 0.0]]]))
+        >>> x
+        tensor([[[2., 1.]]])
+    """
+    if solver is None:
+        from softcut_lib.solvers.conjugate import CG
+
+        solver = CG()
+    fits(system, rhs)
+    with torch.no_grad():
+        x, info = solver(system, rhs)
+    warn_unless_converged(solver, info, "solve")
+    return x, info
+
+
+def fits(system, rhs):
+    """Refuse a right-hand side that does not belong to the system."""
+    if not isinstance(system, GridSystem):
+        raise TypeError(f"system must be a GridSystem, got {type(system).__name__}")
+    check.floating("rhs", rhs)
+    check.same_kind("rhs", rhs, "the system", system.ground)
+    shape = tuple(rhs.shape)
+    if len(shape) != 2 + len(system.grid) or (shape[0], *shape[2:]) != (system.batch, *system.grid):
+        raise ValueError(
+            f"rhs must have shape (B, L, *grid) with B = {system.batch} and grid = {system.grid}, got "
+            f"{shape}"
+        )
+    if system.labels not in (None, shape[1]):
+        raise ValueError(
+            f"rhs must have as many labels as the system, {system.labels}, got {shape[1]}"
+        )
+
+
+def warn_unless_converged(solver, info, what):
+    """Issue one `ConvergenceWarning` for the systems that missed their tolerance."""
+    if getattr(solver, "accept", False) or bool(info.converged.all()):
+        return
+    missed = ~info.converged
+    if bool(info.residual[missed].isnan().all()):
+        return  # a non-finite right-hand side: the answer is NaN, which speaks for itself
+    worst = float(info.residual[missed].nan_to_num(0).max())
+    warnings.warn(
+        f"{what}: {info.solver} left {int(missed.sum())} of {missed.numel()} systems unsolved after "
+        f"{int(info.iterations.max())} steps, worst relative residual {worst:.1e}; raise max_iter or "
+        "tol, use float64 or a direct solver (SuperLU()), or state a budget with accept=True",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def true_residual(system, rhs, x):
+    """(relative residual, ||A||_inf ||x|| / ||rhs||), each float64 (B, L); 0 where rhs is 0."""
+    norm = lambda t: t.flatten(2).double().norm(dim=2)  # noqa: E731
+    size = norm(rhs)
+    scale = torch.where(size == 0, 1, size)
+    # row sums of |A|: the off-diagonal entries of a row add up to its diagonal minus the ground
+    rows = (2 * system.diagonal() - system.labeled(system.ground)).flatten(2).amax(2).double()
+    return norm(rhs - system @ x) / scale, rows * norm(x) / scale

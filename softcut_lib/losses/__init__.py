@@ -1,0 +1,1 @@
+"""Losses: what a segmentation is trained to make small (chapter 9)."""

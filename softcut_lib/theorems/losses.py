@@ -1,0 +1,186 @@
+"""Identities of the losses and metrics of chapter 9.
+
+Each function takes the thing it speaks of, called as the library's own, and raises an
+AssertionError that says what was expected and the likely reason.
+"""
+
+from itertools import combinations
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+
+def _example(generator, shape=(2, 1, 5, 6), dtype=torch.float64):
+    """Random logits and a random target with every label in it."""
+    device = generator.device
+    logits = torch.randn(shape, generator=generator, dtype=dtype, device=device)
+    grid = (shape[0], *shape[2:])
+    labels = torch.randint(0, max(shape[1], 2), grid, generator=generator, device=device)
+    labels.flatten(1)[:, : max(shape[1], 2)] = torch.arange(max(shape[1], 2), device=device)
+    return logits, labels
+
+
+def _equal(arrived, expected, message, tol=1e-6):
+    arrived, expected = torch.as_tensor(arrived), torch.as_tensor(expected)
+    gap = float((arrived.detach().cpu() - expected.detach().cpu()).abs().max())
+    assert gap <= tol, f"{message} (they differ by {gap:.3g})"
+
+
+def dice_is_an_overlap(dice_loss, *, generator):
+    """Dice lies in [0, 1]: 0 for a perfect mask, 1 for a disjoint one, symmetric in its sets."""
+    logits, labels = _example(generator)
+    value = dice_loss(logits.sigmoid(), labels)
+    assert 0 <= value <= 1, f"a Dice loss must lie in [0, 1], got {float(value):.4g}"
+    hard = labels[:, None].double()
+    _equal(dice_loss(hard, labels), 0, "the loss of the true mask itself must be 0")
+    _equal(dice_loss(1 - hard, labels), 1, "the loss of the opposite mask must be 1")
+    other = (logits[:, 0] > 0).long()
+    _equal(
+        dice_loss(hard, other),
+        dice_loss(other[:, None].double(), labels),
+        "exchanging the two sets must not change the loss: both sizes stand in the denominator",
+    )
+
+
+def dice_ignores_true_negatives(dice_loss, *, generator):
+    """Empty background around an image leaves Dice as it is: imbalance does not matter."""
+    logits, labels = _example(generator)
+    wide = torch.nn.functional.pad(logits.sigmoid(), (0, 90))
+    _equal(
+        dice_loss(wide, torch.nn.functional.pad(labels, (0, 90))),
+        dice_loss(logits.sigmoid(), labels),
+        "correct background pixels must not change the loss; is something averaged over pixels?",
+    )
+
+
+def pooled_equals_per_image_for_one(dice_loss, *, generator):
+    """With one image in the batch, pooling over the batch changes nothing."""
+    for labels in (1, 3):
+        logits, target = _example(generator, (1, labels, 5, 6))
+        prob = logits.sigmoid() if labels == 1 else logits.softmax(1)
+        _equal(
+            dice_loss(prob, target, pooled=True),
+            dice_loss(prob, target, pooled=False),
+            "for a batch of one the pooled and the per-image loss must agree",
+        )
+
+
+def focal_dice_doubles_logits(focal_dice_loss, dice_loss, *, generator):
+    """Focal Dice with t = 1/2 and gamma = 2 is the Dice loss of doubled logits."""
+    logits, labels = _example(generator)
+    focal = focal_dice_loss(logits.sigmoid(), labels, threshold=0.5, gamma=2.0)
+    _equal(
+        focal,
+        dice_loss((2 * logits).sigmoid(), labels),
+        "Focal Dice at t = 1/2, gamma = 2 must be Dice of doubled logits; is the denominator's "
+        "sign a plus?",
+    )
+
+
+def s_curve_fixes_its_threshold(s_curve, *, generator):
+    """S(0) = 0, S(t) = 1/2, S(1) = 1; increasing; gamma = 1 at t = 1/2 is the identity."""
+    x = torch.rand(200, generator=generator, dtype=torch.float64).sort().values
+    for threshold in (0.2, 0.5, 0.7):
+        for gamma in (1.0, 2.0, 3.5):
+            ends = torch.tensor([0.0, threshold, 1.0], dtype=torch.float64)
+            _equal(
+                s_curve(ends, threshold=threshold, gamma=gamma),
+                torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64),
+                f"S must take 0, t and 1 to 0, 1/2 and 1 at t = {threshold}, gamma = {gamma}",
+            )
+            steps = s_curve(x, threshold=threshold, gamma=gamma).diff()
+            assert bool((steps >= 0).all()), "S must increase: it may not reorder pixels"
+    _equal(s_curve(x, threshold=0.5, gamma=1.0), x, "S must be the identity at t = 1/2, gamma = 1")
+
+
+def void_changes_nothing(loss, *, generator, labels=1):
+    """What stands at void pixels changes neither the loss nor any gradient."""
+    logits, target = _example(generator, (2, labels, 5, 6))
+    hidden = torch.rand(target.shape, generator=generator, device=target.device) < 0.4
+    target = torch.where(hidden, 255, target)
+    prob = logits.sigmoid() if labels == 1 else logits.softmax(1)
+    other = torch.where(hidden[:, None], prob.roll(1, dims=-1), prob)
+    results = []
+    for maps in (prob, other):
+        maps = maps.detach().requires_grad_()
+        value = loss(maps, target)
+        results.append((value, torch.autograd.grad(value, maps)[0]))
+    _equal(results[1][0], results[0][0], "changing void pixels must not change the loss", 0)
+    _equal(results[1][1], results[0][1], "changing void pixels must not change the gradient", 0)
+    at_void = results[0][1].abs().amax(1)[hidden]
+    assert not at_void.any(), "the gradient must be exactly zero at void pixels"
+
+
+def all_labelled_is_cross_entropy(partial_cross_entropy, *, generator):
+    """With every pixel labelled, partial cross-entropy is PyTorch's cross-entropy."""
+    logits, target = _example(generator)
+    _equal(
+        partial_cross_entropy(logits, target),
+        binary_cross_entropy_with_logits(logits[:, 0], target.double()),
+        "with all pixels labelled and L = 1 it must be the mean binary cross-entropy, eq. 4",
+    )
+    logits, target = _example(generator, (2, 4, 5, 6))
+    _equal(
+        partial_cross_entropy(logits, target),
+        cross_entropy(logits, target),
+        "with all pixels labelled and L > 1 it must be the mean softmax cross-entropy",
+    )
+
+
+def partial_is_unbiased(partial_cross_entropy, *, generator):
+    """Averaged over every way to reveal k pixels, the partial loss is the full one, exactly."""
+    logits, target = _example(generator, (1, 1, 6))
+    full = partial_cross_entropy(logits, target)
+    for count in (1, 2, 3):
+        values = []
+        for seen in combinations(range(6), count):
+            revealed = torch.full_like(target, 255)
+            revealed[:, list(seen)] = target[:, list(seen)]
+            values.append(partial_cross_entropy(logits, revealed))
+        _equal(
+            torch.stack(values).mean(),
+            full,
+            f"over all {len(values)} ways to reveal {count} of 6 pixels the mean must be the full "
+            "loss; is it divided by the number of labelled pixels, not of all?",
+        )
+
+
+def focal_without_focus_is_cross_entropy(focal_loss, partial_cross_entropy, *, generator):
+    """gamma = 0 leaves the cross-entropy, and a larger gamma never makes a loss larger."""
+    for labels in (1, 3):
+        logits, target = _example(generator, (2, labels, 5, 6))
+        plain = partial_cross_entropy(logits, target)
+        _equal(
+            focal_loss(logits, target, gamma=0.0), plain, "Focal loss at gamma = 0 must be eq. 4"
+        )
+        last = plain
+        for gamma in (0.5, 1.0, 2.0, 5.0):
+            value = focal_loss(logits, target, gamma=gamma)
+            assert value <= last, "the factor (1 - p)^gamma <= 1 can only shrink the loss"
+            last = value
+
+
+def dice_and_iou_agree(dice_loss, mean_iou, *, generator):
+    """On hard masks D = 2 J / (1 + J): both rank predictions alike."""
+    logits, target = _example(generator, (1, 1, 5, 6))
+    hard = (logits > 0).double()
+    overlap, jaccard = 1 - dice_loss(hard, target), mean_iou(hard, target)
+    _equal(
+        overlap,
+        2 * jaccard / (1 + jaccard),
+        "on a hard mask Dice must be 2 J / (1 + J), J the intersection over union",
+    )
+
+
+def figures_are_counted(count_figures, *, generator):
+    """Separate squares count one each, corners join, and nothing counts nothing."""
+    number = int(torch.randint(2, 6, (1,), generator=generator, device=generator.device))
+    mask = torch.zeros(1, 1, 8, 4 * number, dtype=torch.bool)
+    assert int(count_figures(mask)) == 0, "an empty mask has no figure"
+    for k in range(number):
+        mask[..., 2:4, 4 * k : 4 * k + 2] = True
+    got = int(count_figures(mask))
+    assert got == number, f"{number} separate squares are {number} figures, got {got}"
+    mask[..., 4, 2] = True  # touches the first square's corner only
+    got = int(count_figures(mask))
+    assert got == number, f"pixels that touch at a corner are one figure, got {got} for {number}"

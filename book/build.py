@@ -1,0 +1,137 @@
+"""Build the book (`make book`): run every notebook on the embedded data, then make the HTML.
+
+Warnings are errors, in the pages and (non-convergence) in the notebooks. Outputs are cached under
+a key made of the library, the versions and the result files, so that a change of any of these
+runs the notebooks again, and a second build with nothing changed takes seconds.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+CACHE = BUILD / "cache"  # the same path as in _config.yml
+HTML = BUILD / "html"
+SECONDS_PER_CELL = 300
+STARTUP = """\
+import warnings
+
+from softcut_lib import ConvergenceWarning
+
+warnings.simplefilter("error", ConvergenceWarning)
+"""
+
+
+def inputs(root=ROOT):
+    """Files besides the notebooks themselves that their outputs depend on."""
+    patterns = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
+    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    return sorted(path for path in found if path.suffix not in {".pyc", ".nbi", ".nbc"})
+
+
+def outputs_key(root=ROOT):
+    """A hash that changes whenever a cached output may be out of date."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for path in inputs(root):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def prepare_cache(key):
+    """Keep the cached outputs if they were made under this key, else start an empty cache."""
+    note = BUILD / "cache.key"
+    if not note.is_file() or note.read_text() != key:
+        shutil.rmtree(CACHE, ignore_errors=True)
+        BUILD.mkdir(exist_ok=True)
+        note.write_text(key)
+
+
+def environment():
+    """Variables for the kernels: one core each, and non-convergence is an error."""
+    startup = BUILD / "ipython" / "profile_default" / "startup" / "strict.py"
+    startup.parent.mkdir(parents=True, exist_ok=True)
+    startup.write_text(STARTUP)
+    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # as many kernels as cores run at once
+    return {"IPYTHONDIR": str(BUILD / "ipython")} | dict.fromkeys(names, "1")
+
+
+def run_notebooks():
+    """Run the notebooks that have no cached outputs, one to a core; return seconds of each.
+
+    A notebook that fails is not cached; the build then runs it again and stops at its error.
+    """
+    from jupyter_cache import get_cache
+    from jupyter_cache.executors import load_executor
+
+    cache = get_cache(CACHE)
+    paths = sorted(map(str, (ROOT / "notebooks").glob("*.ipynb")))
+    for path in paths:
+        cache.add_nb_to_project(path)
+    load_executor("local-parallel", cache).run_and_cache(
+        filter_uris=paths, timeout=SECONDS_PER_CELL
+    )
+    seconds = {}
+    for path in paths:
+        record = cache.get_cached_project_nb(path)
+        if record is not None:
+            seconds[Path(path).stem] = record.data["execution_seconds"]
+    return seconds
+
+
+class Images(HTMLParser):
+    """The images of a page whose alternative text is missing or only a file name."""
+
+    def __init__(self):
+        super().__init__()
+        self.silent = []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        alt = (attrs.get("alt") or "").strip()
+        if tag == "img" and (len(alt) < 4 or alt.lower().endswith((".png", ".svg", ".jpg"))):
+            self.silent.append(attrs.get("src", ""))
+
+
+def images_without_alt(html):
+    images = Images()
+    images.feed(html)
+    return images.silent
+
+
+def make_html():
+    book = Path(sys.executable).with_name("jupyter-book")
+    options = ["--config", "_config.yml", "--toc", "book/_toc.yml", "-W", "--keep-going", "-n"]
+    return subprocess.run([book, "build", ".", *options, "--all"], cwd=ROOT).returncode
+
+
+def main():
+    key = outputs_key()
+    prepare_cache(key)
+    os.environ.pop("SOFTCUT_DATA", None)
+    os.environ.update(environment())
+    seconds = run_notebooks()
+    shutil.rmtree(HTML, ignore_errors=True)
+    failed = make_html()
+    if failed:
+        return f"make book: the build failed (see above; status {failed})"
+    silent = {
+        str(page.relative_to(HTML)): missing
+        for page in HTML.rglob("*.html")
+        if (missing := images_without_alt(page.read_text(encoding="utf-8")))
+    }
+    if silent:
+        return f"make book: images without alternative text: {silent}"
+    print("Seconds to run:", ", ".join(f"{name} {time:.0f}" for name, time in seconds.items()))
+    index = HTML / "index.html"
+    print(f"The book is in {index.parent}.\nOpen {index.as_uri()} in a browser.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

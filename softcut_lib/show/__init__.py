@@ -14,11 +14,7 @@ def _modules():
 
 
 def _names():
-    return {
-        name: module
-        for module in _modules()
-        for name in import_module(f"{__name__}.{module}").__all__
-    }
+    return [name for m in _modules() for name in import_module(f"{__name__}.{m}").__all__]
 
 
 def __getattr__(name):
@@ -27,13 +23,11 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _modules():
         return import_module(f"{__name__}.{name}")
-    names = _names()
-    if name not in names:
-        near = get_close_matches(name.removeprefix("show_"), names, 3) or sorted(names)
-        raise AttributeError(f"show has no plot {name!r}; there is {', '.join(near)}")
-    value = getattr(import_module(f"{__name__}.{names[name]}"), name)
-    globals()[name] = value
-    return value
+    for module in map(import_module, (f"{__name__}.{m}" for m in _modules())):
+        if name in module.__all__:
+            return getattr(module, name)
+    near = get_close_matches(name.removeprefix("show_"), _names(), 3) or sorted(_names())
+    raise AttributeError(f"show has no plot {name!r}; there is {', '.join(near)}")
 
 
 def __dir__():

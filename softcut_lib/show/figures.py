@@ -3,11 +3,9 @@
 import numpy as np
 import torch
 
-from softcut_lib.show.style import COLORS, SCORES, canvas, picture, styled
+from softcut_lib.show.style import COLORS, SCORES, STYLES, canvas, picture, styled
 
 __all__ = ["bars", "curves", "matrix"]
-
-LINES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 
 
 @styled
@@ -42,7 +40,7 @@ def curves(
         own, y = line if isinstance(line, tuple) else (x, line)
         ax.plot(
             _array(own), _array(y), label=label, color=COLORS[k % len(COLORS)],
-            linestyle=LINES[k % len(LINES)], marker="osD^vX"[k % 6] if markers else None,
+            linestyle=STYLES[k % len(STYLES)], marker="osD^vX"[k % 6] if markers else None,
             markersize=5, drawstyle="steps-post" if stairs else "default",
         )  # fmt: skip
     for k, (label, y) in enumerate((levels or {}).items()):

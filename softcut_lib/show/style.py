@@ -1,7 +1,7 @@
 """What all figures share: size, fonts, colors, and a picture that carries its alternative text.
 
-A plot is decorated `@styled`, makes its axes with `canvas`, draws, and returns `picture(fig, alt)`. Nothing touches
-pyplot, so no figure is shown twice and no global setting changes (every chapter).
+A plot is decorated `@styled`, makes its axes with `canvas`, draws, and returns
+`picture(fig, alt)`. Nothing touches pyplot, so no figure is shown twice and no global setting changes (every chapter).
 """
 
 import base64
@@ -19,6 +19,7 @@ from PIL import Image  # matplotlib brings it
 __all__ = ["Picture"]
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe-Ito
+STYLES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]  # of lines, beside the color
 SCORES = "RdBu_r"  # red for the foreground, white for undecided, blue for the background
 CONDUCTANCE = "cividis"
 MASK = ListedColormap(["#20242c", "#f4f1e8"])

@@ -5,10 +5,11 @@ Each is one call that returns a `Picture` (chapter 9).
 
 import numpy as np
 
-from softcut_lib.show.figures import STYLES
 from softcut_lib.show.style import COLORS, canvas, picture
 
 __all__ = ["curve_panels", "draws"]
+
+DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 
 
 def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, height=3.4, alt):
@@ -40,7 +41,7 @@ def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, height=3.4, 
             k = labels.index(label)
             (shown[label],) = ax.plot(
                 np.asarray(x), np.asarray(y), color=COLORS[k % len(COLORS)],
-                linestyle=STYLES[k % len(STYLES)],
+                linestyle=DASHES[k % len(DASHES)],
             )  # fmt: skip
         ax.set(title=title, xlabel=xlabel)
         ax.set_xscale("log" if "x" in log else "linear")
@@ -83,8 +84,9 @@ def draws(values, truth, *, label, height=3.2, alt):
         count, mean - error, mean + error, color=COLORS[5], alpha=0.3, label="±2 standard errors"
     )
     right.axhline(truth, color=COLORS[1], label="all pixels")
-    right.set_ylim(truth - 6 * values.std() / np.sqrt(len(values)) - error[len(values) // 50],
-                   truth + 6 * values.std() / np.sqrt(len(values)) + error[len(values) // 50])  # fmt: skip
+    # The first few means swing far; the axis fits those from 2 % of the draws on.
+    reach = 3 * error[len(values) // 50]
+    right.set_ylim(truth - reach, truth + reach)
     right.set(xlabel="number of draws", ylabel=label, xscale="log")
     right.legend()
     return picture(fig, alt)

@@ -4,7 +4,7 @@ Each function takes the thing it speaks of, called as the library's own, and rai
 AssertionError that says what was expected and the likely reason.
 """
 
-from itertools import combinations
+from itertools import combinations, product
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -51,6 +51,61 @@ def dice_ignores_true_negatives(dice_loss, *, generator):
         dice_loss(logits.sigmoid(), labels),
         "correct background pixels must not change the loss; is something averaged over pixels?",
     )
+
+
+def dice_gradient_is_two_valued(dice_loss, *, generator):
+    """The gradient is (2 / size) (D/2 - y), and with squared sizes (2 / size) (D p - y)."""
+    logits, labels = _example(generator, (1, 1, 5, 6))
+    prob, hot = logits.sigmoid().requires_grad_(), labels[:, None].double()
+    for squared in (False, True):
+        loss = dice_loss(prob, labels, squared=squared)
+        size = (prob.square() if squared else prob).sum() + hot.sum()
+        overlap = 1 - loss
+        _equal(
+            torch.autograd.grad(loss, prob, retain_graph=True)[0],
+            2 / size * ((overlap * prob if squared else overlap / 2) - hot),
+            f"the gradient of Dice (squared={squared}) must be 2/size times "
+            + ("(D p - y)" if squared else "(D/2 - y), one value per class"),
+        )
+
+
+def dice_wants_half_its_value(dice_loss, *, generator):
+    """Of pixels that look alike Dice takes all or none: all where the share of foreground > D/2."""
+    sizes = torch.randint(3, 12, (5,), generator=generator, device=generator.device)
+    true = (torch.rand(5, generator=generator, device=generator.device) * (sizes + 1)).long()
+    true[0] = sizes[0] - 1  # at least one group with foreground
+    shares = true / sizes
+    target = torch.cat([(torch.arange(n) < t).long() for n, t in zip(sizes, true, strict=True)])
+
+    def overlap(group_probs):
+        prob = torch.as_tensor(group_probs, dtype=torch.float64).repeat_interleave(sizes)
+        return 1 - dice_loss(prob[None, None], target[None])
+
+    best = max(product((0.0, 1.0), repeat=5), key=overlap)
+    value = overlap(best)
+    wanted = (shares > value / 2).double()
+    _equal(
+        overlap(wanted),
+        value,
+        f"Dice must take exactly the groups with a share above {value / 2:.4g}",
+    )
+    for _ in range(50):
+        other = torch.rand(5, generator=generator, device=generator.device)
+        assert overlap(other) <= value + 1e-12, (
+            "no in-between probability may beat taking all or none; are the sizes squared?"
+        )
+
+
+def cross_entropy_wants_the_share(partial_cross_entropy, *, generator):
+    """Of pixels that look alike cross-entropy wants the share of foreground, a probability."""
+    target = torch.randint(0, 2, (1, 40), generator=generator, device=generator.device)
+    target[0, :2] = torch.tensor([0, 1])
+    share = target.double().mean()
+    score = torch.logit(share).requires_grad_()
+    loss = partial_cross_entropy(score.expand(1, 1, 40), target)
+    entropy = -(share * share.log() + (1 - share) * (1 - share).log())
+    _equal(loss, entropy, "at p = share the loss must be the entropy of the share")
+    _equal(torch.autograd.grad(loss, score)[0], 0, "the best common probability is the share")
 
 
 def pooled_equals_per_image_for_one(dice_loss, *, generator):

@@ -31,6 +31,20 @@ def test_overlap(loss, squared, generator):
     )
 
 
+def test_gradient(generator):
+    theorem.dice_gradient_is_two_valued(sc.dice_loss, generator=generator)
+
+
+def test_threshold_of_dice(generator):
+    for _ in range(5):
+        theorem.dice_wants_half_its_value(sc.dice_loss, generator=generator)
+    with pytest.raises(AssertionError, match="in-between|share above"):
+        for _ in range(20):
+            theorem.dice_wants_half_its_value(
+                lambda p, t: sc.dice_loss(p, t, squared=True), generator=generator
+            )
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_pooled_for_one(loss, generator):
     theorem.pooled_equals_per_image_for_one(loss, generator=generator)

@@ -29,6 +29,7 @@ def test_cross_entropy(generator):
 
 
 def test_unbiased(generator):
+    theorem.cross_entropy_wants_the_share(sc.partial_cross_entropy, generator=generator)
     theorem.partial_is_unbiased(sc.partial_cross_entropy, generator=generator)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from softcut_lib import _checks as check
+from softcut_lib import _checks as checks
 from softcut_lib.grid.edges import (
     at_head,
     at_tail,
@@ -38,7 +38,10 @@ class GridSystem:
         grid: the grid's shape; needed only where edge tensors are empty in a way that hides it.
         check: refuse negative and non-finite values (one reduction each).
 
-    Attributes: `grid`, `offsets`, `weights`, `ground` (as given; ground filled in), `batch`.
+    Attributes:
+        weights, ground: as given, ground filled in.
+        offsets, grid, batch: the edge directions, the grid's shape, the number of samples B.
+        labels: number L of labels with their own matrix; None where all labels share one.
 
     Raises:
         ValueError: wrong edge shape or count, swapped edges, negative or non-finite values.
@@ -61,8 +64,11 @@ class GridSystem:
         if ground is None:
             ground = reference.new_ones(self.batch, *self.grid)
         self.ground = _fit_ground(ground, reference, self.batch, self.grid)
+        self.labels = self._count_labels()
         if check:
-            _check_values(self.weights, self.ground)
+            for k, w in enumerate(self.weights):
+                checks.at_least_zero(f"weights[{k}]", w)
+            checks.at_least_zero("ground", self.ground)
 
     def __repr__(self):
         w = self.weights[0]
@@ -72,22 +78,20 @@ class GridSystem:
         )
 
     @property
-    def labels(self):
-        """Number of labels with their own matrix, or None where all labels share one."""
-        counts = {t.shape[1] for t in (*self.weights, self.ground) if self._per_label(t)}
-        if len(counts) > 1:
-            raise ValueError(
-                f"weights and ground must agree on the number of labels, got {sorted(counts)}"
-            )
-        return counts.pop() if counts else None
-
-    @property
     def dtype(self):
         return self.ground.dtype
 
     @property
     def device(self):
         return self.ground.device
+
+    def _count_labels(self):
+        counts = {t.shape[1] for t in (*self.weights, self.ground) if self._per_label(t)}
+        if len(counts) > 1:
+            raise ValueError(
+                f"weights and ground must agree on the number of labels, got {sorted(counts)}"
+            )
+        return counts.pop() if counts else None
 
     def _per_label(self, tensor):
         return tensor.dim() == 2 + len(self.grid)
@@ -114,16 +118,19 @@ class GridSystem:
         """The matrix of one sample and label as a SciPy CSR array (N, N), N pixels row by row."""
         node = np.arange(np.prod(self.grid)).reshape(self.grid)
         node_t = torch.from_numpy(node)
-        pick = lambda t: self.labeled(t)[sample, label if self._per_label(t) else 0].detach().cpu()  # noqa: E731
         tails = [tail(node_t, o).flatten().numpy() for o in self.offsets]
         heads = [head(node_t, o).flatten().numpy() for o in self.offsets]
-        values = [pick(w).flatten().numpy() for w in self.weights]
-        diagonal = self.diagonal()
-        diagonal = diagonal[sample, label if diagonal.shape[1] > 1 else 0].detach().cpu()
+        values = [self._one(w, sample, label) for w in self.weights]
+        diagonal = self._one(self.diagonal(), sample, label)
         rows = np.concatenate([node.ravel(), *tails, *heads])
         columns = np.concatenate([node.ravel(), *heads, *tails])
-        entries = np.concatenate([diagonal.flatten().numpy(), *(-v for v in values * 2)])
+        entries = np.concatenate([diagonal, *(-v for v in values * 2)])
         return scipy.sparse.csr_array((entries, (rows, columns)), shape=(node.size, node.size))
+
+    def _one(self, tensor, sample, label):
+        """One sample's and label's values of a weight, ground or diagonal, flat, as NumPy."""
+        values = self.labeled(tensor)[sample]
+        return values[label if len(values) > 1 else 0].detach().cpu().flatten().numpy()
 
     def with_seeds(self, seeds, values):
         """Hold some pixels at given values (Dirichlet conditions): harmonic functions, hard seeds.
@@ -197,9 +204,9 @@ def _fit_weights(weights, offsets, grid):
         )
     dim = len(offsets[0])
     for k, (w, offset) in enumerate(zip(weights, offsets, strict=True)):
-        check.offset(offset, dim)
-        check.floating(f"weights[{k}]", w)
-        check.same_kind(f"weights[{k}]", w, "weights[0]", weights[0])
+        checks.offset(offset, dim)
+        checks.floating(f"weights[{k}]", w)
+        checks.same_kind(f"weights[{k}]", w, "weights[0]", weights[0])
         if w.dim() not in (dim + 1, dim + 2):
             raise ValueError(
                 f"weights[{k}] must have shape (B, *edges) or (B, L, *edges) with {dim} edge axes, "
@@ -235,8 +242,8 @@ def _fit_weights(weights, offsets, grid):
 
 
 def _fit_ground(ground, reference, batch, grid):
-    check.floating("ground", ground)
-    check.same_kind("ground", ground, "weights[0]", reference)
+    checks.floating("ground", ground)
+    checks.same_kind("ground", ground, "weights[0]", reference)
     shape = tuple(ground.shape)
     if ground.dim() not in (1 + len(grid), 2 + len(grid)) or (shape[0], *shape[-len(grid) :]) != (
         batch,
@@ -249,19 +256,14 @@ def _fit_ground(ground, reference, batch, grid):
     return ground
 
 
-def _check_values(weights, ground):
-    for k in range(len(weights)):
-        check.at_least_zero(f"weights[{k}]", weights[k])
-    check.at_least_zero("ground", ground)
-
-
 def _check_seeds(seeds, values, system):
-    check.is_tensor("seeds", seeds)
-    check.is_tensor("values", values)
+    checks.is_tensor("seeds", seeds)
+    checks.is_tensor("values", values)
     expected = (system.batch, *system.grid)
     if seeds.dtype != torch.bool or tuple(seeds.shape) != expected:
         raise ValueError(
-            f"seeds must be a bool tensor of shape {expected}, got {seeds.dtype} {tuple(seeds.shape)}"
+            f"seeds must be a bool tensor of shape {expected}, got {seeds.dtype} "
+            f"{tuple(seeds.shape)}"
         )
     shape = tuple(values.shape)
     if values.dim() != 2 + len(system.grid) or (shape[0], *shape[2:]) != expected:
@@ -269,25 +271,24 @@ def _check_seeds(seeds, values, system):
             f"values must have shape (B, L, *grid) with B, grid = {expected[0]}, {system.grid}, "
             f"got {shape}"
         )
-    check.same_kind("values", values, "weights", system.ground)
+    checks.same_kind("values", values, "weights", system.ground)
 
 
 def _check_grounded(system):
     """Refuse a component in which no pixel is grounded: there every constant is a solution."""
-    ground = system.labeled(system.ground).detach()
-    if bool((ground > 0).all()):
+    if bool((system.ground > 0).all()):
         return
     for sample in range(system.batch):
         for label in range(system.labels or 1):
             matrix = system.to_scipy(sample, label)
             matrix.eliminate_zeros()
             count, component = scipy.sparse.csgraph.connected_components(matrix, directed=False)
-            held = ground[sample, label if ground.shape[1] > 1 else 0].flatten().cpu().numpy() > 0
+            held = system._one(system.ground, sample, label) > 0
             loose = np.setdiff1d(np.arange(count), component[held])
             if loose.size:
                 pixel = np.unravel_index(int(np.argmax(component == loose[0])), system.grid)
                 raise ValueError(
-                    f"seeds leave {loose.size} connected part(s) of sample {sample} without any seed "
-                    f"or ground, the first at pixel {tuple(int(i) for i in pixel)}: no value is "
-                    "determined there; add a seed, a ground above 0, or weights that connect it"
+                    f"seeds leave {loose.size} connected part(s) of sample {sample} without any "
+                    f"seed or ground, the first at pixel {tuple(int(i) for i in pixel)}: no value "
+                    "is determined there; add a seed, a ground above 0, or weights that connect it"
                 )

@@ -7,6 +7,8 @@ Forward: solve A x = scores. Backward: with g = dL/dx and the adjoint lambda = A
 The backward pass calls `soft_cut` itself, so it can be differentiated again.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -62,49 +64,63 @@ def soft_cut(
         with torch.no_grad():
             solver = solver.factor(system)
     adjoint = solver if adjoint is None else adjoint
-    return _SoftCut.apply(scores, ground, system.offsets, solver, adjoint, log, *weights)
+    run = _Run(system.offsets, solver, adjoint, log, "forward")
+    return _SoftCut.apply(scores, ground, run, *weights)
+
+
+class _Run(NamedTuple):
+    """The options of one application of the layer, and which pass it belongs to."""
+
+    offsets: tuple
+    solver: object
+    adjoint: object
+    log: object
+    name: str
 
 
 class _SoftCut(torch.autograd.Function):
     @staticmethod
-    def forward(scores, ground, offsets, solver, adjoint, log, *weights):
-        system = GridSystem(
-            weights, offsets=offsets, ground=ground, grid=scores.shape[2:], check=False
-        )
-        x, info = solver(system, scores)
-        if log is not None:
-            log(info)
-        warn_unless_converged(solver, info, "soft_cut")
+    def forward(scores, ground, run, *weights):
+        system = _bare_system(scores, ground, run, weights)
+        x, info = run.solver(system, scores)
+        if run.log is not None:
+            run.log(info)
+        warn_unless_converged(run.solver, info, f"soft_cut, {run.name} pass")
         return x
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, ground, ctx.offsets, _, ctx.adjoint, ctx.log, *weights = inputs
+        _, ground, ctx.run, *weights = inputs
         ctx.grounded = ground is not None
         ctx.save_for_backward(output, *([ground] if ctx.grounded else []), *weights)
 
     @staticmethod
     def backward(ctx, gradient):
-        x, *saved = ctx.saved_tensors
-        ground = saved.pop(0) if ctx.grounded else None
-        adjoint = ctx.adjoint if ctx.adjoint is not None else CG()
+        x, *weights = ctx.saved_tensors
+        ground = weights.pop(0) if ctx.grounded else None
+        adjoint = ctx.run.adjoint
         if hasattr(adjoint, "factor"):
             with torch.no_grad():
-                adjoint = adjoint.factor(
-                    GridSystem(
-                        saved, offsets=ctx.offsets, ground=ground, grid=x.shape[2:], check=False
-                    )
-                )
-        solution = _SoftCut.apply(gradient, ground, ctx.offsets, adjoint, adjoint, ctx.log, *saved)
-        needs = iter(ctx.needs_input_grad[6:])
-        weights = [
-            _like(-jump(solution, offset) * jump(x, offset), w) if next(needs) else None
-            for offset, w in zip(ctx.offsets, saved, strict=True)
-        ]
+                adjoint = adjoint.factor(_bare_system(x, ground, ctx.run, weights))
+        run = ctx.run._replace(solver=adjoint, adjoint=adjoint, name="backward")
+        solution = _SoftCut.apply(gradient, ground, run, *weights)
         to_ground = None
-        if ctx.grounded and ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[1]:
             to_ground = _like(-solution * x, ground)
-        return solution, to_ground, None, None, None, None, *weights
+        to_weights = [
+            _like(-jump(solution, offset) * jump(x, offset), w) if needed else None
+            for offset, w, needed in zip(
+                run.offsets, weights, ctx.needs_input_grad[3:], strict=True
+            )
+        ]
+        return solution, to_ground, None, *to_weights
+
+
+def _bare_system(scores, ground, run, weights):
+    """The system of arguments that have been checked before."""
+    return GridSystem(
+        weights, offsets=run.offsets, ground=ground, grid=scores.shape[2:], check=False
+    )
 
 
 def _like(gradient, shared):
@@ -123,10 +139,14 @@ def _prepare(scores, ground, weights):
     for k, w in enumerate(weights):
         checks.is_tensor(f"weights[{k}]", w)
     if torch.is_autocast_enabled(scores.device.type):
-        widen = lambda t: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t  # noqa: E731
-        scores, weights = widen(scores), [widen(w) for w in weights]
-        ground = None if ground is None else widen(ground)
+        scores, weights = _widen(scores), [_widen(w) for w in weights]
+        ground = None if ground is None else _widen(ground)
     return scores, ground, tuple(weights)
+
+
+def _widen(tensor):
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return tensor.float() if half else tensor
 
 
 def _system(scores, weights, offsets, ground, check):
@@ -135,25 +155,28 @@ def _system(scores, weights, offsets, ground, check):
     dim = len(weights) if offsets is None else len(offsets[0]) if len(offsets) else 1
     if scores.dim() != dim + 2:
         raise ValueError(
-            f"scores must have shape (B, L, *grid) with {dim} grid axes, as many as the offsets have, "
-            f"got shape {tuple(scores.shape)}; a single label still needs its axis: scores[:, None]"
+            f"scores must have shape (B, L, *grid) with {dim} grid axes, as many as the offsets "
+            f"have, got shape {tuple(scores.shape)}; a single label still needs its axis: "
+            "scores[:, None]"
         )
     if scores.numel() == 0:
         raise ValueError(
-            f"scores must hold at least one sample, label and pixel, got shape {tuple(scores.shape)}"
+            "scores must hold at least one sample, label and pixel, got shape "
+            f"{tuple(scores.shape)}"
         )
     if not weights:
         raise ValueError("weights must hold at least one edge tensor, got an empty list")
     checks.same_kind("weights[0]", weights[0], "scores", scores)
     if weights[0].dim() and weights[0].shape[0] != scores.shape[0]:
         raise ValueError(
-            f"weights must have the batch size of scores, {scores.shape[0]}, got {weights[0].shape[0]}"
+            f"weights must have the batch size of scores, {scores.shape[0]}, got "
+            f"{weights[0].shape[0]}"
         )
     system = GridSystem(weights, offsets=offsets, ground=ground, grid=scores.shape[2:], check=check)
     if system.labels not in (None, scores.shape[1]):
         raise ValueError(
-            f"weights and ground with a label axis must have {scores.shape[1]} labels as scores do, got "
-            f"{system.labels}"
+            f"weights and ground with a label axis must have {scores.shape[1]} labels as scores "
+            f"do, got {system.labels}"
         )
     if check:
         checks.finite("scores", scores)
@@ -202,4 +225,5 @@ class SoftCut(nn.Module):
         )  # fmt: skip
 
     def extra_repr(self):
-        return f"offsets={self.offsets}, ground={self.ground}, solver={self.solver}, adjoint={self.adjoint}"
+        names = ("offsets", "ground", "solver", "adjoint")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.solvers.interface import SolveInfo, fits, true_residual
+from softcut_lib.solvers.interface import SolveInfo, fits, norms, true_residual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ class CG:
     Example:
         >>> import torch
         >>> from softcut_lib import GridSystem
-        >>> x, info = CG(tol=1e-6)(GridSystem([torch.tensor([[1.0]])]), torch.tensor([[[3.0, 0.0]]]))
+        >>> system = GridSystem([torch.tensor([[1.0]])])
+        >>> x, info = CG(tol=1e-6)(system, torch.tensor([[[3.0, 0.0]]]))
         >>> x, int(info.iterations)
         (tensor([[[2., 1.]]]), 2)
     """
@@ -74,8 +75,8 @@ class CG:
             kernel = "fused" if rhs.device.type == "cpu" else "torch"
         if kernel == "fused" and rhs.device.type != "cpu":
             raise ValueError(
-                f'kernel="fused" runs on the CPU, got tensors on {rhs.device}; use kernel="auto" or '
-                '"torch"'
+                f'kernel="fused" runs on the CPU, got tensors on {rhs.device}; use kernel="auto" '
+                'or "torch"'
             )
         with torch.no_grad():
             x = _start(rhs, self.start)
@@ -91,7 +92,7 @@ class CG:
         residual, attainable = true_residual(system, rhs, x)
         eps = torch.finfo(rhs.dtype).eps
         tol = self.tol
-        size = rhs.flatten(2).double().norm(dim=2)
+        size = norms(rhs)
         if self.stop == "published":
             tol = self.tol * rhs.numel() / torch.where(size == 0, 1, size)
         history = squares.sqrt() / torch.where(size == 0, 1, size)

@@ -85,8 +85,8 @@ def fits(system, rhs):
     shape = tuple(rhs.shape)
     if len(shape) != 2 + len(system.grid) or (shape[0], *shape[2:]) != (system.batch, *system.grid):
         raise ValueError(
-            f"rhs must have shape (B, L, *grid) with B = {system.batch} and grid = {system.grid}, got "
-            f"{shape}"
+            f"rhs must have shape (B, L, *grid) with B = {system.batch} and grid = {system.grid}, "
+            f"got {shape}"
         )
     if system.labels not in (None, shape[1]):
         raise ValueError(
@@ -103,19 +103,24 @@ def warn_unless_converged(solver, info, what):
         return  # a non-finite right-hand side: the answer is NaN, which speaks for itself
     worst = float(info.residual[missed].nan_to_num(0).max())
     warnings.warn(
-        f"{what}: {info.solver} left {int(missed.sum())} of {missed.numel()} systems unsolved after "
-        f"{int(info.iterations.max())} steps, worst relative residual {worst:.1e}; raise max_iter or "
-        "tol, use float64 or a direct solver (SuperLU()), or state a budget with accept=True",
+        f"{what}: {info.solver} left {int(missed.sum())} of {missed.numel()} systems unsolved "
+        f"after {int(info.iterations.max())} steps, worst relative residual {worst:.1e}; raise "
+        "max_iter or tol, use float64 or a direct solver such as SuperLU(), or state a budget with "
+        "accept=True",
         ConvergenceWarning,
         stacklevel=3,
     )
 
 
+def norms(x):
+    """2-norm of each sample and label, float64 (B, L)."""
+    return x.flatten(2).double().norm(dim=2)
+
+
 def true_residual(system, rhs, x):
     """(relative residual, ||A||_inf ||x|| / ||rhs||), each float64 (B, L); 0 where rhs is 0."""
-    norm = lambda t: t.flatten(2).double().norm(dim=2)  # noqa: E731
-    size = norm(rhs)
+    size = norms(rhs)
     scale = torch.where(size == 0, 1, size)
     # row sums of |A|: the off-diagonal entries of a row add up to its diagonal minus the ground
     rows = (2 * system.diagonal() - system.labeled(system.ground)).flatten(2).amax(2).double()
-    return norm(rhs - system @ x) / scale, rows * norm(x) / scale
+    return norms(rhs - system @ x) / scale, rows * norms(x) / scale

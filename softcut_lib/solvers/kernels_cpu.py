@@ -112,8 +112,7 @@ def _first_residual(weights, strides, diagonal, rhs, p, margin, x, r):
         r[j] = rhs[j] - r[j]
 
 
-@njit(parallel=True, **_options)
-def run_relative(
+def _relative(
     weights, strides, diagonal, inverse, matrix, rhs, x, margin, tol, max_iter, steps, history
 ):
     """Solve each system by itself, one per core, until ||r|| <= tol ||rhs||."""
@@ -144,8 +143,7 @@ def run_relative(
         steps[s] = k
 
 
-@njit(parallel=True, **_options)
-def run_published(
+def _published(
     weights, strides, diagonal, inverse, matrix, rhs, x, margin, bound, max_iter, steps, history
 ):
     """All systems step together, at least once, until the norm over the whole batch < bound."""
@@ -192,6 +190,14 @@ def run_published(
         steps[s] = k
 
 
+# Each loop twice: starting threads costs more than a small system, and one system needs none.
+_LOOPS = {
+    (stop, parallel): njit(parallel=parallel, nogil=True, **_options)(loop)
+    for stop, loop in (("relative", _relative), ("published", _published))
+    for parallel in (False, True)
+}
+
+
 def pack(system):
     """The system as padded flat arrays: (weights (M, K, P + N), strides, diagonal (M, N), P)."""
     grid, diagonal = system.grid, system.diagonal()
@@ -227,11 +233,12 @@ def run(system, rhs, x, options):
     flat = rhs.reshape(batch * labels, -1).contiguous().numpy()
     steps = np.zeros(batch * labels, np.int64)
     history = np.zeros((options.max_iter + 1, batch * labels))
-    loop, bound = run_relative, options.tol
-    if options.stop == "published":
-        loop, bound = run_published, options.tol * rhs.numel()
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-    loop(
+    bound = options.tol * (rhs.numel() if options.stop == "published" else 1)
+    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    parallel = threads > 1 and len(flat) > 1
+    if parallel:
+        numba.set_num_threads(threads)
+    _LOOPS[options.stop, parallel](
         weights, strides, diagonal, inverse, matrix, flat, x.view(batch * labels, -1).numpy(),
         margin, bound, options.max_iter, steps, history,
     )  # fmt: skip

@@ -41,14 +41,14 @@ class SuperLU:
         """Factor every matrix of the batch once; the result is itself a solver."""
         if system.device.type != "cpu":
             raise ValueError(
-                f"SuperLU() runs on the CPU, got a system on {system.device}; move the tensors with "
-                ".cpu(), or use CG()"
+                f"SuperLU() runs on the CPU, got a system on {system.device}; move the tensors "
+                "with .cpu(), or use CG()"
             )
         finite = torch.isfinite(system.diagonal()).flatten(1).all(1)
         if not bool(finite.all()):
             raise ValueError(
-                f"weights and ground must be finite to be factored, sample {int((~finite).nonzero()[0])} "
-                "is not"
+                "weights and ground must be finite to be factored, sample "
+                f"{int((~finite).nonzero()[0])} is not"
             )
         return Factor(system, [
             [_factor(system.to_scipy(b, label)) for label in range(system.labels or 1)]

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # .venv is ready when this file is there: it is written last, and named after all it depends on.
 READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV; } 2>/dev/null \
 	| cksum | tr ' ' '-')
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help book test test-all lab lint clean

@@ -234,14 +234,27 @@ def run(system, rhs, x, options):
     steps = np.zeros(batch * labels, np.int64)
     history = np.zeros((options.max_iter + 1, batch * labels))
     bound = options.tol * (rhs.numel() if options.stop == "published" else 1)
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    threads = torch.get_num_threads()
     parallel = threads > 1 and len(flat) > 1
     if parallel:
-        numba.set_num_threads(threads)
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     _LOOPS[options.stop, parallel](
-        weights, strides, diagonal, inverse, matrix, flat, x.view(batch * labels, -1).numpy(),
-        margin, bound, options.max_iter, steps, history,
-    )  # fmt: skip
+        weights,
+        strides,
+        diagonal,
+        inverse,
+        matrix,
+        flat,
+        x.view(batch * labels, -1).numpy(),
+        margin,
+        bound,
+        options.max_iter,
+        steps,
+        history,
+    )
+    if torch.get_num_threads() != threads:
+        # numba's thread pool, when it starts, sets OpenMP's count for the process, PyTorch's too
+        torch.set_num_threads(threads)
     steps = torch.from_numpy(steps).view(batch, labels)
     history = torch.from_numpy(history[: int(steps.max()) + 1])
     return steps, history.view(-1, batch, labels)

@@ -1,5 +1,7 @@
 """What holds for every solver, on every grid: they agree, they warn, they refuse."""
 
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -251,3 +253,14 @@ def test_cuda_agrees_with_the_cpu(kind):
         sc.solve(there, scores.cuda(), sc.SuperLU())
     with pytest.raises(ValueError, match='kernel="fused" runs on the CPU'):
         sc.solve(there, scores.cuda(), sc.CG(kernel="fused"))
+
+
+def test_solving_leaves_the_number_of_threads_alone():
+    """numba's pool sets OpenMP's count for the whole process when it starts."""
+    code = (
+        "import torch, softcut_lib as sc; torch.set_num_threads(1);"
+        "sc.soft_cut(torch.ones(2, 1, 3, 3), [torch.ones(2, 2, 3), torch.ones(2, 3, 2)]);"
+        "print(torch.get_num_threads())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "1", run.stderr

@@ -1,0 +1,1 @@
+"""Networks that produce scores and conductances, and their composition with a cut."""

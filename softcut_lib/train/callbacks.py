@@ -1,0 +1,93 @@
+"""Callbacks of a training run: checkpoints written atomically, the history as CSV, progress.
+
+Chapter 10.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from softcut_lib.train.runs import write_atomically, write_checkpoint
+
+
+class KeepBestAndLast(Checkpoint):
+    """After each epoch: `best.ckpt` (lowest validation loss), `last.ckpt`, `history.csv`.
+
+    The best is written before the last: a run killed between the two repeats the epoch and writes
+    the same best again.
+    """
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder = folder
+        self.config = config
+
+    def on_train_epoch_end(self, trainer, module):
+        rows = module.history
+        if rows[-1]["val_loss"] <= min(row["val_loss"] for row in rows):
+            write_checkpoint(self.folder / "best.ckpt", {
+                "state_dict": module.model.state_dict(),
+                "epoch": rows[-1]["epoch"],
+                "val_loss": rows[-1]["val_loss"],
+                "config": self.config,
+            })
+        temporary = self.folder / ".last.ckpt.tmp"
+        trainer.save_checkpoint(temporary, weights_only=False)
+        temporary.replace(self.folder / "last.ckpt")
+        write_atomically(self.folder / "history.csv", as_csv(rows).encode())
+
+
+class Progress(Callback):
+    """One bar for the whole run, with the time left; one line an epoch where there is no terminal.
+    """
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+        self.bar = None
+
+    def on_train_start(self, trainer, module):
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            total = self.epochs * trainer.num_training_batches
+            self.bar = tqdm(total=total, initial=trainer.global_step, unit="step", mininterval=0.5)
+
+    def on_train_batch_end(self, trainer, module, *args):
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_train_epoch_end(self, trainer, module):
+        row = module.history[-1]
+        text = f"train {row['train_loss']:.4f}, validation {row['val_loss']:.4f}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"epoch {row['epoch'] + 1}/{self.epochs}, {text}")
+            return
+        left = (self.epochs - row["epoch"] - 1) * row["seconds"] / 60
+        solver = "".join(
+            f", {name} steps {row[f'{name}_steps_mean']:.0f} (max {row[f'{name}_steps_max']:.0f})"
+            for name in ("forward", "adjoint") if f"{name}_steps_mean" in row
+        )
+        print(
+            f"epoch {row['epoch'] + 1}/{self.epochs}: {text}{solver}, "
+            f"{row['seconds']:.1f} s, about {left:.1f} min left",
+            file=sys.stderr, flush=True,
+        )
+
+    def teardown(self, trainer, module, stage):
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def as_csv(rows: list[dict]) -> str:
+    """The history as CSV text, one row an epoch."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

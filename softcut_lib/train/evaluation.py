@@ -1,0 +1,75 @@
+"""Test a network: one IoU, one loss and one number of figures for each image.
+
+    bracket = std / sqrt(n)       over the n test images, the papers' number in parentheses.
+
+Chapter 10.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from softcut_lib.train.metrics import count_figures, mean_iou
+
+
+@torch.no_grad()
+def evaluate(model, dataset, objective, *, device: str = "cpu") -> dict[str, list]:
+    """Per-image results over a data set, at batch 1.
+
+    ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
+    evaluation, ``figures`` = connected components of the hard mask. The hard mask is
+    ``prob > 1/2``, or the model's decoder where it has one.
+
+    Returns:
+        dict of equally long lists: name, iou, loss, figures.
+    """
+    model = channels_last(model.to(device).eval())
+    results = {"name": [], "iou": [], "loss": [], "figures": []}
+    for item in dataset:
+        image = channels_last(item["image"][None].to(device))
+        target = item["target"][None].to(device)
+        prediction = model(image)
+        decided = prediction.prob if model.decode is None else _maps(model.predict(image), prediction)
+        results["name"].append(item["name"])
+        results["iou"].append(float(mean_iou(decided, target)))
+        results["loss"].append(float(objective.evaluation(prediction, target)[0]))
+        results["figures"].append(int(count_figures(decided)))
+    return results
+
+
+def summarize(results: dict[str, list]) -> dict[str, float]:
+    """Mean and bracket (std / sqrt(n)) of each metric.
+
+    >>> from softcut_lib.train.evaluation import summarize
+    >>> rows = {"name": ["a", "b"], "iou": [0.2, 0.4], "loss": [1.0, 1.0], "figures": [3, 5]}
+    >>> {name: round(value, 3) for name, value in summarize(rows).items()}  # doctest: +ELLIPSIS
+    {'iou': 0.3, 'iou_bracket': 0.1, 'loss': 1.0, ... 'figures': 4.0, 'figures_bracket': 1.0}
+    """
+    summary = {}
+    for name in ("iou", "loss", "figures"):
+        values = torch.tensor(results[name], dtype=torch.float64)
+        spread = values.std().item() if len(values) > 1 else 0.0
+        summary[name] = values.mean().item()
+        summary[f"{name}_bracket"] = spread / math.sqrt(len(values))
+    return summary
+
+
+def channels_last(x):
+    """A batch of images, or a network, in the memory order in which 2-D convolutions are fastest.
+
+    On the CPU a step of the dilated net takes less than half the time so. Values do not change.
+    """
+    if isinstance(x, torch.nn.Module):
+        planar = any(isinstance(layer, torch.nn.Conv2d) for layer in x.modules())
+        return x.to(memory_format=torch.channels_last) if planar else x
+    return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _maps(mask, prediction):
+    """A decoded mask, long (B, *grid), as one boolean map for each label."""
+    labels = prediction.prob.shape[1]
+    if labels == 1:
+        return mask[:, None] == 1
+    return torch.stack([mask == label for label in range(labels)], dim=1)

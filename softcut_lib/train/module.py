@@ -1,0 +1,139 @@
+"""The training loop as a Lightning module: one step, one validation, what is recorded.
+
+Step k minimizes ``objective.training(net(image), target, generator(seed, k))``; its randomness is
+a function of (seed, k), so a resumed run equals an uninterrupted one. Chapter 10.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from lightning.pytorch import LightningModule
+
+from softcut_lib.train.evaluation import channels_last
+from softcut_lib.train.objectives import step_generator
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
+
+
+class SolveLog:
+    """Collects what the solver of a cut reports in one epoch: steps forward and adjoint."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        self.phase = "forward"
+        self.steps = {"forward": [], "adjoint": []}
+        self.unconverged = 0
+
+    def __call__(self, info):
+        if info.iterations is not None:
+            self.steps[self.phase].append(float(info.iterations.max()))
+        self.unconverged += int((~info.converged).sum())
+
+    def summary(self) -> dict[str, float]:
+        row = {}
+        for phase, steps in self.steps.items():
+            if steps:
+                row[f"{phase}_steps_mean"] = sum(steps) / len(steps)
+                row[f"{phase}_steps_max"] = max(steps)
+        if self.steps["forward"]:
+            row["unconverged"] = self.unconverged
+        return row
+
+
+class SegmentationModule(LightningModule):
+    """Trains a `CutNet`; its history is a list with one plain row for each epoch."""
+
+    def __init__(self, model, objective, *, optimizer, lr, seed, folder=None, solves=None):
+        super().__init__()
+        self.model = channels_last(model)
+        self.objective = objective
+        self.optimizer_name = optimizer
+        self.lr = lr
+        self.seed = seed
+        self.folder = folder
+        self.solves = solves or SolveLog()
+        self.history: list[dict] = []
+        self._train_losses: list[float] = []
+        self._val_losses: list[float] = []
+        self._weights: list[tuple[float, float, float]] = []
+
+    def configure_optimizers(self):
+        return OPTIMIZERS[self.optimizer_name](self.model.parameters(), lr=self.lr)
+
+    def on_train_epoch_start(self):
+        self._train_losses.clear()
+        self.solves.clear()
+        self._started = time.perf_counter()
+
+    def training_step(self, batch, index):
+        self.solves.phase = "forward"
+        generator = step_generator(self.seed, self.global_step)
+        try:
+            prediction = self.model(channels_last(batch["image"]))
+            loss = self.objective.training(prediction, batch["target"], generator)
+        except ValueError as error:
+            self._stop(batch, str(error))
+        value = loss.item()
+        if value != value or abs(value) == float("inf"):
+            self._stop(batch, f"the loss is {value}")
+        self._train_losses.append(value)
+        return loss
+
+    def on_before_backward(self, loss):
+        self.solves.phase = "adjoint"
+
+    def on_validation_epoch_start(self):
+        self.solves.phase = "validation"
+        self.solves.steps.setdefault("validation", [])
+        self._val_losses.clear()
+        self._weights.clear()
+
+    def validation_step(self, batch, index):
+        prediction = self.model(channels_last(batch["image"]))
+        losses = self.objective.evaluation(prediction, batch["target"])
+        self._val_losses.extend(losses.tolist())
+        if prediction.weights is not None:
+            flat = torch.cat([w.flatten() for w in prediction.weights])
+            self._weights.append((flat.min().item(), flat.median().item(), flat.max().item()))
+
+    def on_validation_epoch_end(self):
+        row = {
+            "epoch": self.current_epoch,
+            "step": self.global_step,
+            "train_loss": _mean(self._train_losses),
+            "val_loss": _mean(self._val_losses),
+            **self.solves.summary(),
+        }
+        if self._weights:
+            low, middle, high = zip(*self._weights, strict=True)
+            row |= {"weight_min": min(low), "weight_median": _mean(middle), "weight_max": max(high)}
+        row["seconds"] = time.perf_counter() - self._started
+        self.history.append(row)
+
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint):
+        self.history = list(checkpoint["history"])
+
+    def _stop(self, batch, reason):
+        """Save the batch that broke the run, then stop with an error that names it."""
+        where = ""
+        if self.folder is not None:
+            from softcut_lib.train.runs import write_checkpoint
+
+            path = self.folder / "bad_batch.pt"
+            write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
+            where = f" The batch and the network are saved in {path}."
+        raise ValueError(
+            f"training stopped at step {self.global_step} on {list(batch['name'])}: {reason}.{where}"
+            " Try a smaller --lr, or look at the batch."
+        )
+
+
+def _mean(values):
+    return sum(values) / len(values)

@@ -1,0 +1,93 @@
+"""Run folders: where a training run keeps its state, and how files are written so that a kill
+at any moment leaves either the old or the new file, never half of one. Chapter 10.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import torch
+
+
+def runs_folder(folder: str | os.PathLike | None = None) -> Path:
+    """Where runs are kept: ``folder``, else ``SOFTCUT_RUNS``, else the user's cache folder.
+
+    >>> from softcut_lib.train.runs import runs_folder
+    >>> runs_folder("my-runs").name
+    'my-runs'
+    """
+    chosen = folder or os.environ.get("SOFTCUT_RUNS")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "softcut" / "runs"
+
+
+def write_atomically(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file under a temporary name and rename it, so that it is never half written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: str | os.PathLike, value) -> None:
+    """Write JSON atomically. Infinite or undefined numbers are refused, as JSON has none."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+
+
+def read_json(path: str | os.PathLike):
+    """Read JSON; a missing or damaged file is an error that names it."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid JSON ({error}); restore or delete the file") from None
+
+
+def write_checkpoint(path: str | os.PathLike, state: dict) -> None:
+    """Save tensors and plain values atomically."""
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict:
+    """Load a checkpoint (tensors and plain values only, never code).
+
+    Raises:
+        ValueError: a missing or damaged file, named, with what to do.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: the checkpoint is damaged and cannot be read ({reason}); delete this file "
+            "and start the run again with --overwrite, or restore it from a copy"
+        ) from None
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise ValueError(f"{path}: this file is no checkpoint of a softcut run (no 'state_dict')")
+    return state

@@ -1,7 +1,8 @@
 """What all figures share: size, fonts, colors, and a picture that carries its alternative text.
 
 A plot is decorated `@styled`, makes its axes with `canvas`, draws, and returns
-`picture(fig, alt)`. Nothing touches pyplot, so no figure is shown twice and no global setting changes (every chapter).
+`picture(fig, alt)`. Nothing touches pyplot, so no figure is shown twice and no
+global setting changes (every chapter).
 """
 
 import base64

@@ -72,7 +72,7 @@ def min_cut_is_brute_force(min_cut, *, generator, grid=(3, 4), offsets=None, tie
     ``min_cut(scores, weights, offsets=...)`` returns bool (B, 1, *grid). With `ties`, scores and
     weights are small integers, so that several labelings are equally good.
     """
-    scores, weights, offsets = _problem(generator, grid, offsets)
+    scores, weights, offsets = _problem(generator, grid, offsets, batch=6 if ties else 2)
     if ties:
         scores, weights = scores.round(), [w.clamp(max=2).round() for w in weights]
     labels = min_cut(scores, weights, offsets=offsets)

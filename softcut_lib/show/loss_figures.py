@@ -5,14 +5,13 @@ Each is one call that returns a `Picture` (chapter 9).
 
 import numpy as np
 
-from softcut_lib.show.style import COLORS, canvas, picture
+from softcut_lib.show.style import COLORS, STYLES, canvas, picture, styled
 
 __all__ = ["curve_panels", "draws"]
 
-DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 
-
-def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, height=3.4, alt):
+@styled
+def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, marks=None, height=3.4, alt):
     """Plot curves in panels side by side that share their axes and one legend.
 
     Args:
@@ -21,6 +20,7 @@ def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, height=3.4, 
         xlabel, ylabel: text, with units.
         log: axes on a log scale: "", "x", "y" or "xy".
         limits: (low, high) of the vertical axis; curves are cut there.
+        marks: dict label -> x of dotted vertical lines, labelled in the first panel.
         height: inches.
         alt: the alternative text.
 
@@ -41,18 +41,27 @@ def curve_panels(x, panels, *, xlabel, ylabel, log="", limits=None, height=3.4, 
             k = labels.index(label)
             (shown[label],) = ax.plot(
                 np.asarray(x), np.asarray(y), color=COLORS[k % len(COLORS)],
-                linestyle=DASHES[k % len(DASHES)],
+                linestyle=STYLES[k % len(STYLES)],
             )  # fmt: skip
+        for where in (marks or {}).values():
+            ax.axvline(float(where), color="#777777", linestyle=":", linewidth=1.5)
         ax.set(title=title, xlabel=xlabel)
         ax.set_xscale("log" if "x" in log else "linear")
         ax.set_yscale("log" if "y" in log else "linear")
     axes[0, 0].set_ylabel(ylabel)
     if limits is not None:
         axes[0, 0].set_ylim(*limits)
+    for label, where in (marks or {}).items():
+        place = (float(where), 0.98)
+        axes[0, 0].annotate(
+            label, place, xycoords=("data", "axes fraction"), va="top", xytext=(3, 0),
+            textcoords="offset points",
+        )  # fmt: skip
     fig.legend(shown.values(), shown, loc="outside lower center", ncols=min(len(shown), 4))
     return picture(fig, alt)
 
 
+@styled
 def draws(values, truth, *, label, height=3.2, alt):
     """Random estimates of one number: their histogram, and their mean as draws come in.
 

@@ -4,6 +4,15 @@ An item holds ``image`` float32 (3, h, w) in [0, 1], ``target`` int64 (h, w) (25
 ``name``. This room knows nothing of cuts or networks.
 """
 
+from .fetch import fetch_weizmann, verify_weizmann
 from .horses import WeizmannHorses
+from .shapes import toy_scene
+from .synthetic_horses import SyntheticHorses
 
-__all__ = ["WeizmannHorses"]
+__all__ = [
+    "SyntheticHorses",
+    "WeizmannHorses",
+    "fetch_weizmann",
+    "toy_scene",
+    "verify_weizmann",
+]

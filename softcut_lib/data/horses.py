@@ -166,7 +166,7 @@ def paired_names(folder):
         if lacking:
             raise ValueError(
                 f"{len(lacking)} of {len(there)} names lack their file in {str(folder / part)!r}: "
-                f"{_some(lacking)}. Restore them with softcut_lib.fetch_weizmann, which downloads "
+                f"{first_few(lacking)}. Restore them with softcut_lib.fetch_weizmann, which writes "
                 "only what is missing, or remove the other half of the pair"
             )
     if not photographs:
@@ -180,8 +180,8 @@ def require_whole(folder, names):
     """Refuse a database other than horse001..horse328: its split would not be the thesis'."""
     if list(names) != list(NAMES):
         missing, extra = set(NAMES) - set(names), set(names) - set(NAMES)
-        wrong = [f"missing: {_some(missing)}"] * bool(missing)
-        wrong += [f"unknown: {_some(extra)}"] * bool(extra)
+        wrong = [f"missing: {first_few(missing)}"] * bool(missing)
+        wrong += [f"unknown: {first_few(extra)}"] * bool(extra)
         raise ValueError(
             f"the thesis' split needs the {COUNT} pairs horse001..horse{COUNT}, but "
             f"{str(folder)!r} holds {len(names)} ({'; '.join(wrong)}). Complete it with "
@@ -211,7 +211,8 @@ def _open(path, mode):
         ) from error
 
 
-def _some(names, limit=5):
+def first_few(names, limit=5):
+    """The first names in order, for a message."""
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -1,12 +1,13 @@
 """Synthetic horses: pictures in which a few pixels never tell horse from ground, but edges do.
 
-Every pixel's color mixes two palette colors by a smooth random field m (the mottle) whose mean is
-+contrast on horse colors and -contrast on ground colors,
+Every pixel mixes two palette colors by a smooth random field, the mottle m, whose mean is +CONTRAST
+on the horse and -CONTRAST on the ground,
 
-    color = middle + tanh(m) half_difference,  m = +-contrast + mottle Z,  Z smooth, variance 1,
+    color = middle + tanh(m) half,    m = +-CONTRAST + MOTTLE Z,    Z Gaussian, variance 1,
 
-so that a window smaller than a patch of Z errs often, while the average over the whole animal does
-not: what a cut is for. Used by chapter 10 where the real photographs are not at hand.
+with patches of Z wider than the 7 x 7 window of the small network: inside a patch the evidence
+errs, averaged over the whole animal it does not. Outlines are visible everywhere, as a dark shadow
+or a light halo. Chapter 10 trains on these pictures where the real photographs are not at hand.
 """
 
 import math
@@ -21,7 +22,6 @@ from .shapes import (
     BENDS,
     box_distance,
     coverage,
-    disc_distance,
     horse_distance,
     image_size,
     pixel_centers,
@@ -29,151 +29,56 @@ from .shapes import (
 )
 
 COUNTS = {"train": 100, "val": 30, "test": 50}
-CONTRAST, MOTTLE, PATCH = 0.55, 0.8, 6.0
-
-
-class Draw:
-    """Random numbers of one picture, all from one generator."""
-
-    def __init__(self, seed, split, index):
-        stream = np.random.SeedSequence([seed, list(COUNTS).index(split), index])
-        self.generator = torch.Generator().manual_seed(int(stream.generate_state(1)[0]))
-
-    def uniform(self, low, high):
-        return low + (high - low) * float(torch.rand((), generator=self.generator))
-
-    def chance(self, probability):
-        return self.uniform(0, 1) < probability
-
-    def noise(self, size, sigma):
-        return smooth_noise(size, sigma, generator=self.generator)
-
-
-def picture(draw, size):
-    """One picture (3, h, w) in [0, 1] and its mask (h, w) bool."""
-    h, w = size
-    points = pixel_centers(size)
-    unit = h / 96
-    horse, feet = place_horse(draw, points)
-    level, shade = ground(draw, points, feet)
-    level, shade = clutter(draw, points, level, shade, feet, ahead=False)
-    body = coverage(horse)
-    level = level + body * (CONTRAST - level)
-    light = coat_light(draw, points, horse)
-    shade = shade + body * (light - shade)
-    post = posts(draw, points)
-    if post is not None:
-        cover = coverage(post)
-        level = level - cover * (level + CONTRAST)
-        shade = shade + cover * (0.55 + 0.45 * (post / (3 * unit)).clamp(0, 1) - shade)
-        body = body * (1 - cover)
-    mottle = level + MOTTLE * draw.noise(size, PATCH * unit)
-    image = palette(draw, mottle) * shade
-    image = image * lighting(draw, points)
-    image = image + 0.025 * torch.randn(3, h, w, generator=draw.generator)
-    return image.clamp(0, 1), body > 0.5
-
-
-def place_horse(draw, points):
-    """Distance of a posed horse, bent a little as a whole, and the height of its feet."""
-    h, w = points.shape[:2]
-    height = draw.uniform(0.75, 1.05) * min(h, 0.8 * w)
-    center = (w * draw.uniform(0.38, 0.62), h * draw.uniform(0.46, 0.54))
-    bent = points + 0.015 * height * torch.stack(
-        [draw.noise((h, w), 0.18 * height) for _ in "xy"], -1
-    )
-    distance = horse_distance(
-        bent,
-        center=center,
-        height=height,
-        angle=draw.uniform(-7, 7),
-        flip=draw.chance(0.5),
-        bends={part: draw.uniform(*limits) for part, limits in BENDS.items()},
-    )
-    return distance, (center[0], center[1] + 0.44 * height, height)
-
-
-def ground(draw, points, feet):
-    """Mean of the mottle and brightness of meadow, tree line and the horse's shadow."""
-    h, w = points.shape[:2]
-    x, y = points.unbind(-1)
-    horizon = h * draw.uniform(0.15, 0.5) + 0.03 * h * draw.noise((h, w), (99.0, 6.0))
-    level = torch.full((h, w), -CONTRAST)
-    grass = 1 + 0.07 * draw.noise((h, w), (draw.uniform(1.5, 4), 0.6))
-    leaves = draw.uniform(0.72, 0.95) * (1 + 0.1 * draw.noise((h, w), 1.3))
-    trees = coverage(horizon - y)
-    shade = grass + trees * (leaves - grass)
-    shadow = 1 - (((x - feet[0]) / (0.62 * feet[2])) ** 2 + ((y - feet[1]) / (0.1 * feet[2])) ** 2)
-    return level, shade * (1 - draw.uniform(0.1, 0.35) * torch.sigmoid(5 * shadow) * (1 - trees))
-
-
-def clutter(draw, points, level, shade, feet, *, ahead):
-    """Rocks and bushes in the horse's colors, smaller than the horse, rimmed as it is."""
-    h, w = points.shape[:2]
-    for _ in range(int(draw.uniform(2, 6))):
-        radius = draw.uniform(0.04, 0.1) * h
-        center = (draw.uniform(0, w), draw.uniform(0.2, 1) * h)
-        ragged = points + 0.3 * radius * torch.stack(
-            [draw.noise((h, w), 0.6 * radius) for _ in "xy"], -1
-        )
-        distance = disc_distance(ragged, center, radius)
-        cover = coverage(distance)
-        level = level + cover * (draw.uniform(-CONTRAST, CONTRAST) - level)
-        shade = shade + cover * (coat_light(draw, points, distance) - shade)
-    return level, shade
-
-
-def posts(draw, points):
-    """Distance of up to two posts or rails in front of everything, or None."""
-    if not draw.chance(0.5):
-        return None
-    h, w = points.shape[:2]
-    distance = box_distance(
-        points,
-        (draw.uniform(0.05, 0.95) * w, draw.uniform(0.5, 0.9) * h),
-        (draw.uniform(0.025, 0.05) * h, draw.uniform(0.5, 1.2) * h),
-    )
-    if draw.chance(0.5):
-        rail = box_distance(
-            points, (w / 2, draw.uniform(0.55, 0.95) * h), (2.0 * w, draw.uniform(0.02, 0.04) * h)
-        )
-        distance = torch.maximum(distance, rail)
-    return distance
-
-
-def coat_light(draw, points, distance):
-    """Brightness of a rounded body: darker towards its outline, lighter above."""
-    h = points.shape[0]
-    round_ = 1 - torch.exp(-distance.clamp(min=0) / (0.02 * h))
-    return (0.5 + 0.5 * round_) * draw.uniform(0.92, 1.08)
-
-
-# Middle and half difference (horse minus ground) of the two ends of the mottle, RGB.
-_MIDDLE = torch.tensor([0.54, 0.45, 0.29])
-_HALF = torch.tensor([0.10, -0.06, -0.06])
-
-
-def palette(draw, mottle):
-    """Colors of the mottle, with a small tint of the whole picture."""
-    tint = torch.tensor([draw.uniform(-0.03, 0.03) for _ in "rgb"])
-    middle = (_MIDDLE + tint)[:, None, None]
-    return middle + torch.tanh(mottle) * _HALF[:, None, None]
-
-
-def lighting(draw, points):
-    """Brightness of a gradient across the picture."""
-    h, w = points.shape[:2]
-    way = math.radians(draw.uniform(0, 360))
-    across = (points / torch.tensor([w, h]) - 0.5) @ torch.tensor([math.cos(way), math.sin(way)])
-    return draw.uniform(0.85, 1.15) * (1 + draw.uniform(0, 0.5) * across)
+CONTRAST, MOTTLE = 0.55, 0.8
+PATCH = 5.0  # standard deviation of the mottle's smoothing in an image 96 pixels high
+GRAIN, HAIR = 0.03, 0.05
+_MIDDLE, _HALF = torch.tensor([0.54, 0.45, 0.29]), torch.tensor([0.10, -0.06, -0.06])
 
 
 class SyntheticHorses(Dataset):
-    """x"""
+    """Generated pictures of horses in a meadow and their masks: the data that needs no download.
+
+    target = [the horse covers more than half of the pixel and nothing stands in front of it].
+
+    Pose, size, place, light, coat, meadow, tree line, stones and fence vary. Item k depends on
+    (seed, split, k) only, is made when it is asked for and never stored; torch's global random
+    state is not touched.
+
+    Parameters
+    ----------
+    split : "train", "val" or "test"
+        Disjoint streams of pictures from one distribution.
+    count : int or None
+        Number of items; ``None`` takes 100, 30 or 50.
+    size : pair of int
+        Height and width in pixels, at least 32 each; shapes and patches scale with them.
+    seed : int
+        At least 0; another seed is another data set.
+
+    Items
+    -----
+    dict
+        ``image`` float32 (3, h, w) in [0, 1], ``target`` int64 (h, w) with 0 and 1, ``name`` such
+        as ``"train0007"``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown split, a count below 1, a size below 32 or a negative seed.
+
+    Source: the silhouette bundled with scikit-image; it stands in for the thesis' section 4.1 data.
+
+    >>> from softcut_lib import SyntheticHorses
+    >>> item = SyntheticHorses("test", count=3, size=(48, 64))[2]
+    >>> item["name"], tuple(item["image"].shape), item["target"].unique().tolist()
+    ('test0002', (3, 48, 64), [0, 1])
+    """
 
     def __init__(self, split="train", *, count=None, size=(96, 128), seed=0):
         _checks.one_of("split", split, tuple(COUNTS))
         image_size("size", size, least=32)
+        if type(seed) is not int or seed < 0:
+            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
         self.split, self.size, self.seed = split, tuple(size), seed
         self.count = COUNTS[split] if count is None else count
         _checks.positive_integer("count", self.count)
@@ -183,5 +88,121 @@ class SyntheticHorses(Dataset):
 
     def __getitem__(self, index):
         index = range(self.count)[index]
-        image, mask = picture(Draw(self.seed, self.split, index), self.size)
+        stream = np.random.SeedSequence([self.seed, list(COUNTS).index(self.split), index])
+        generator = torch.Generator().manual_seed(int(stream.generate_state(1)[0]))
+        image, mask = picture(self.size, generator=generator)
         return {"image": image, "target": mask.long(), "name": f"{self.split}{index:04d}"}
+
+
+def picture(size, *, generator):
+    """One picture (3, h, w) in [0, 1] and its mask (h, w), bool, painted from back to front.
+
+    ``level`` is the mean of the mottle and ``shade`` the brightness, both (h, w).
+    """
+    points, unit = pixel_centers(size), size[0] / 96
+    horse, feet, height = place_horse(points, generator)
+    shade = meadow(points, feet, height, generator)
+    level = torch.full(size, -CONTRAST)
+    for distance in stones(points, generator):
+        share = coverage(distance)
+        level = level + share * (_uniform(generator, -CONTRAST, CONTRAST) - level)
+        shade = shade + share * (outline_light(distance, unit, generator) - shade)
+    body = coverage(horse)
+    coat = 1 + HAIR * smooth_noise(size, (0.6, 1.2), generator=generator)
+    level = level + body * (CONTRAST - level)
+    shade = shade + body * (coat * outline_light(horse, unit, generator) - shade)
+    front = fence(points, generator)
+    share = coverage(front)
+    level = level + share * (-CONTRAST - level)
+    shade = shade + share * (0.55 + 0.45 * (front / (3 * unit)).clamp(0, 1) - shade)
+    mottle = level + MOTTLE * smooth_noise(size, PATCH * unit, generator=generator)
+    tint = torch.tensor([_uniform(generator, -0.03, 0.03) for _ in "rgb"])
+    colors = (_MIDDLE + tint)[:, None, None] + torch.tanh(mottle) * _HALF[:, None, None]
+    image = colors * shade * daylight(points, generator)
+    image = image + GRAIN * torch.randn(image.shape, generator=generator)
+    return image.clamp(0, 1), body * (1 - share) > 0.5
+
+
+def place_horse(points, generator):
+    """Signed distance of a posed, slightly warped horse, where its feet stand, and its height."""
+    h, w = points.shape[:2]
+    height = _uniform(generator, 0.75, 1.05) * min(h, 0.8 * w)
+    center = (w * _uniform(generator, 0.38, 0.62), h * _uniform(generator, 0.46, 0.54))
+    warp = [smooth_noise((h, w), 0.18 * height, generator=generator) for _ in "xy"]
+    distance = horse_distance(
+        points + 0.015 * height * torch.stack(warp, -1),
+        center=center,
+        height=height,
+        angle=_uniform(generator, -7, 7),
+        flip=_chance(generator, 0.5),
+        bends={part: _uniform(generator, *limits) for part, limits in BENDS.items()},
+    )
+    return distance, (center[0], center[1] + 0.44 * height), height
+
+
+def meadow(points, feet, height, generator):
+    """Brightness of grass (upright streaks), a tree line and the horse's shadow on the grass."""
+    h, w = points.shape[:2]
+    x, y = points.unbind(-1)
+    hills = smooth_noise((1, w), (0.0, 6.0), generator=generator)
+    horizon = h * (_uniform(generator, 0.15, 0.5) + 0.03 * hills)
+    blades = (_uniform(generator, 1.5, 4.0), 0.6)
+    grass = 1 + 0.07 * smooth_noise((h, w), blades, generator=generator)
+    leaves = 1 + 0.1 * smooth_noise((h, w), 1.3, generator=generator)
+    inside = 1 - ((x - feet[0]) / (0.62 * height)) ** 2 - ((y - feet[1]) / (0.1 * height)) ** 2
+    grass = grass * (1 - _uniform(generator, 0.1, 0.35) * torch.sigmoid(5 * inside))
+    trees = coverage(horizon - y)
+    return grass + trees * (_uniform(generator, 0.72, 0.95) * leaves - grass)
+
+
+def stones(points, generator):
+    """Signed distances of two to five blobs, smaller than the horse, anywhere below the sky."""
+    h, w = points.shape[:2]
+    for _ in range(int(_uniform(generator, 2, 6))):
+        center = (_uniform(generator, 0, w), _uniform(generator, 0.2, 1) * h)
+        x, y = (points - torch.tensor(center)).unbind(-1)
+        angle, ragged = torch.atan2(y, x), 1.0
+        for waves in (2, 3, 5):
+            phase, depth = _uniform(generator, 0, 2 * math.pi), _uniform(generator, 0, 0.2)
+            ragged = ragged + depth * torch.cos(waves * angle + phase)
+        yield _uniform(generator, 0.04, 0.1) * h * ragged - torch.hypot(x, y)
+
+
+def outline_light(distance, unit, generator):
+    """Brightness of a body: along its outline a shadow, or a halo where light is behind it."""
+    strength = _uniform(generator, 0.25, 0.6)
+    strength = -strength if _chance(generator, 0.6) else 0.8 * strength
+    near_outline = torch.exp(-distance.clamp(min=0) / (2 * unit))
+    return (1 + strength * near_outline) * _uniform(generator, 0.92, 1.08)
+
+
+def fence(points, generator):
+    """Signed distance of what stands in front: nothing, a post, or a post and a rail."""
+    h, w = points.shape[:2]
+    distance = torch.full((h, w), -float(h + w))
+    if _chance(generator, 0.5):
+        middle = (_uniform(generator, 0.05, 0.95) * w, _uniform(generator, 0.5, 0.9) * h)
+        sides = (_uniform(generator, 0.025, 0.05) * h, _uniform(generator, 0.5, 1.2) * h)
+        distance = box_distance(points, middle, sides)
+        if _chance(generator, 0.5):
+            middle = (w / 2, _uniform(generator, 0.55, 0.95) * h)
+            rail = box_distance(points, middle, (2.0 * w, _uniform(generator, 0.02, 0.04) * h))
+            distance = torch.maximum(distance, rail)
+    return distance
+
+
+def daylight(points, generator):
+    """Brightness of the light: a linear gradient across the picture."""
+    h, w = points.shape[:2]
+    way = math.radians(_uniform(generator, 0, 360))
+    across = (points / torch.tensor([w, h]) - 0.5) @ torch.tensor([math.cos(way), math.sin(way)])
+    slope = _uniform(generator, 0, 0.5)
+    return _uniform(generator, 0.85, 1.15) * (1 + slope * across)
+
+
+def _uniform(generator, low, high):
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _chance(generator, probability):
+    return _uniform(generator, 0, 1) < probability

@@ -1,58 +1,279 @@
-"""The `softcut` command."""
+"""The `softcut` command: train and test networks, gather results, segment a photograph."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
+import time
+from pathlib import Path
+
+DESCRIPTION = "Differentiable graph cuts for image segmentation: the tools of the SoftCut book."
+EXAMPLES = """examples:
+  softcut experiments                                     what can be trained
+  softcut train horses --model softcut --epochs 20        on synthetic horses
+  softcut train horses --data weizmann --resume           on the photographs; goes on after a kill
+  softcut evaluate RUN_FOLDER --decode min_cut            test a trained network
+  softcut reproduce horses --seeds 0 1 2                  all rows, into book/results/
+  softcut segment photo.jpg --seeds scribbles.png         cut an object out
+
+Where the data are: set SOFTCUT_DATA to the folder that holds weizmann_horse_db/. Runs are kept in
+SOFTCUT_RUNS, else in the user's cache folder."""
+SEEDS = """The scribbles are an image of the photograph's size: red (255, 0, 0) marks the
+foreground, blue (0, 0, 255) the background, anything else is free (so one may draw on a copy of the
+photograph; save it as PNG, since JPEG blurs the colors). Or a gray label image: 1 foreground, 0
+background, 255 free."""
 
 
 def main(argv=None) -> int:
-    """Run the command line; errors are one line on stderr and exit status 2."""
+    """Run the command line; an error is one line on stderr and exit status 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser().parse_args(argv)
-    arguments.command = shlex.join(["softcut", *argv])
+    arguments.command = recorded_command(argv)
     try:
         return arguments.action(arguments) or 0
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (ValueError, TypeError, OSError) as error:
         print(f"softcut: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"softcut: {error}; pip install 'softcut-lib[train]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("softcut: stopped; the same command with --resume continues", file=sys.stderr)
         return 130
 
 
+def recorded_command(argv) -> str:
+    """The command as it is recorded: without folders, which say nothing to other readers.
+
+    Example:
+        >>> recorded_command(["train", "horses", "--runs", "somewhere", "--seed", "1"])
+        'softcut train horses --seed 1'
+    """
+    kept, skip = [], False
+    for word in argv:
+        if not skip and not word.startswith(("--runs", "--out")):
+            kept.append(word)
+        skip = word in ("--runs", "--out")
+    return shlex.join(["softcut", *kept])
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="softcut")
+    """The parser of all commands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "softcut", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=raw
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    train = commands.add_parser("train")
-    train.add_argument("experiment")
-    train.add_argument("--model", default="softcut")
-    train.add_argument("--data", default="synthetic")
-    train.add_argument("--scale", type=float, default=1.0)
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--profile", default="full")
-    train.add_argument("--optimizer")
-    train.add_argument("--lr", type=float)
-    train.add_argument("--epochs", type=int)
-    train.add_argument("--threads", type=int)
-    train.add_argument("--device", default="cpu")
-    train.add_argument("--resume", action="store_true")
-    train.add_argument("--overwrite", action="store_true")
-    train.add_argument("--runs")
-    train.set_defaults(action=_train)
+
+    def command(name, action, about, **options):
+        sub = commands.add_parser(name, help=about, description=about, **options)
+        sub.set_defaults(action=action)
+        return sub
+
+    command("experiments", list_experiments, "List the experiments, their models and data.")
+
+    sub = command("train", train, "Train and test one model of an experiment.")
+    sub.add_argument("experiment", help="e.g. horses; see `softcut experiments`")
+    sub.add_argument("--model", default="softcut", help="row of the experiment (default: softcut)")
+    sub.add_argument("--seed", type=int, default=0, help="of weights and revealed pixels")
+    sub.add_argument("--resume", action="store_true", help="continue a run that was stopped")
+    sub.add_argument("--overwrite", action="store_true", help="forget an earlier run")
+    _training_options(sub)
+
+    sub = command("evaluate", evaluate_run, "Test a trained network.")
+    sub.add_argument("run", type=Path, help="run folder or best.ckpt")
+    sub.add_argument("--data", help="another data set than the one it was trained on")
+    sub.add_argument("--split", default="test", choices=["train", "val", "test"])
+    sub.add_argument("--decode", choices=["min_cut"], help="hard masks by this, not by prob > 1/2")
+    sub.add_argument("--threads", type=int)
+    sub.add_argument("--out", type=Path, help="write every image's metrics to this JSON file")
+
+    sub = command("reproduce", reproduce, "Train all rows and write book/results/*.json.")
+    sub.add_argument("experiment")
+    sub.add_argument("--models", nargs="+", help="rows (default: all)")
+    sub.add_argument("--seeds", nargs="+", type=int, default=[0])
+    sub.add_argument("--collect", action="store_true", help="only gather runs that are finished")
+    sub.add_argument("--out", type=Path, help="results file")
+    _training_options(sub)
+
+    sub = command(
+        "segment", segment, "Cut an object out of a photograph.", epilog=SEEDS, formatter_class=raw
+    )
+    sub.add_argument("image", type=Path)
+    sub.add_argument("--seeds", type=Path, required=True, help="scribbles, see below")
+    sub.add_argument("-o", "--out", type=Path, help="mask, a PNG (default: IMAGE_mask.png)")
+    sub.add_argument(
+        "--method", default="soft-cut", choices=["soft-cut", "min-cut", "random-walker"]
+    )
+    sub.add_argument("--sigma", type=float, default=0.05, help="contrast of an edge (0.05)")
+    sub.add_argument("--strength", type=float, default=50.0, help="smoothness (50)")
+    sub.add_argument("--color", type=float, default=0.001, help="weight of seed colors (0.001)")
     return parser
 
 
-def _train(a) -> None:
+def _training_options(sub):
+    sub.add_argument("--data", default="synthetic", help="synthetic (default) or weizmann")
+    sub.add_argument("--scale", type=float, default=1.0, help="factor on the sides, e.g. 0.5")
+    sub.add_argument("--profile", default="full", help="full, or fast for a short trial")
+    sub.add_argument("--optimizer", help="adam or adagrad")
+    sub.add_argument("--lr", type=float, help="learning rate")
+    sub.add_argument("--epochs", type=int)
+    sub.add_argument("--threads", type=int, help="CPU threads")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
+    sub.add_argument("--runs", help="folder of the runs")
+
+
+def _run(a, **options):
     from softcut_lib.train.experiments import run
 
-    record = run(
-        a.experiment, model=a.model, data=a.data, seed=a.seed, profile=a.profile,
-        optimizer=a.optimizer, lr=a.lr, epochs=a.epochs, scale=a.scale, threads=a.threads,
-        device=a.device, resume=a.resume, overwrite=a.overwrite, runs=a.runs, command=a.command,
+    return run(
+        a.experiment, data=a.data, scale=a.scale, profile=a.profile, optimizer=a.optimizer,
+        lr=a.lr, epochs=a.epochs, threads=a.threads, device=a.device, runs=a.runs,
+        command=a.command, **options,
+    )  # fmt: skip
+
+
+def list_experiments(a):
+    from softcut_lib.train.experiments import EXPERIMENTS
+
+    for name, experiment in EXPERIMENTS.items():
+        print(f"{name}: {experiment.title}. {experiment.source}")
+        print(
+            f"  {experiment.optimizer}, lr {experiment.lr:g}, {experiment.epochs} epochs, "
+            f"batch {experiment.batch}, {experiment.objective}; "
+            f"profiles {', '.join(experiment.profiles)}"
+        )
+        for kind, rows in (("data", experiment.data), ("model", experiment.models)):
+            for row, entry in rows.items():
+                print(f"  --{kind} {row:18} {entry.about}")
+
+
+def train(a):
+    record = _run(a, model=a.model, seed=a.seed, resume=a.resume, overwrite=a.overwrite)
+    print(_sentence(f"{a.model}, seed {a.seed}", record["summary"], record["counts"]["test"]))
+
+
+def evaluate_run(a):
+    import torch
+
+    from softcut_lib.train.evaluation import evaluate, summarize
+    from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
+    from softcut_lib.train.runs import write_json
+
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    model, config = load_model(a.run)
+    model.decode = a.decode
+    experiment = choose("experiment", config["experiment"], EXPERIMENTS)
+    data = a.data or config["data"]
+    items = choose("data", data, experiment.data).load(a.split, scale=config["options"]["scale"])
+    test = evaluate(model, items, experiment.objective)
+    summary = summarize(test)
+    print(_sentence(f"{config['model']} on {data} ({a.split})", summary, len(items)))
+    if a.out:
+        write_json(a.out, {"config": config, "data": data, "split": a.split,
+                           "decode": a.decode, "summary": summary, "test": test})  # fmt: skip
+
+
+def reproduce(a):
+    from softcut_lib.train.experiments import EXPERIMENTS, choose
+    from softcut_lib.train.provenance import describe_session
+    from softcut_lib.train.results import as_row, results_path, write_results
+
+    experiment = choose("experiment", a.experiment, EXPERIMENTS)
+    path = a.out or results_path(a.experiment, a.data, profile=a.profile)
+    found = 0
+    for model in a.models or list(experiment.models):
+        for seed in a.seeds:
+            record = _run(a, model=model, seed=seed, resume=True, train=not a.collect)
+            if record is None:
+                print(f"{model}, seed {seed}: no finished run", file=sys.stderr)
+                continue
+            found += 1
+            session = describe_session(a.command)
+            write_results(path, [as_row(record)], experiment=(a.experiment, experiment),
+                          data=a.data, session=session)  # fmt: skip
+            print(_sentence(f"{model}, seed {seed}", record["summary"], record["counts"]["test"]))
+    print(f"{found} rows in {path}")
+    return 0 if found else 1
+
+
+def segment(a):
+    import numpy as np
+    import torch
+    from skimage import img_as_ubyte, io
+
+    from softcut_lib.cuts.interactive import interactive_cut
+
+    image = _read_image(a.image)
+    seeds = read_seeds(a.seeds)
+    if seeds.shape != image.shape[:2]:
+        raise ValueError(
+            f"--seeds: {a.seeds} is {seeds.shape[1]} x {seeds.shape[0]} pixels, but {a.image} is "
+            f"{image.shape[1]} x {image.shape[0]}; both must have the same size"
+        )
+    started = time.perf_counter()
+    tensor = torch.from_numpy(image.astype(np.float64) / 255).movedim(-1, 0)[None]
+    mask = interactive_cut(
+        tensor.contiguous(), torch.from_numpy(seeds)[None], method=a.method, sigma=a.sigma,
+        strength=a.strength, color=a.color,
+    )[0].numpy()  # fmt: skip
+    out = a.out or a.image.with_name(f"{a.image.stem}_mask.png")
+    io.imsave(out, img_as_ubyte(mask), check_contrast=False)
+    print(
+        f"{out}: {mask.mean():.1%} of the pixels are foreground "
+        f"({a.method}, {time.perf_counter() - started:.1f} s)"
     )
-    print(record["summary"])
+
+
+def read_seeds(path: Path):
+    """Scribbles as int64 (h, w): 0 background, 1 foreground, 255 free; see `SEEDS`."""
+    import numpy as np
+
+    picture = _open_image(path)
+    if picture.mode in ("L", "1", "I", "I;16"):
+        labels = np.array(picture.convert("L") if picture.mode == "1" else picture).astype(np.int64)
+        wrong = set(np.unique(labels).tolist()) - {0, 1, 255}
+        if wrong:
+            raise ValueError(
+                f"--seeds: {path} is a gray image, so its values must be 0 (background), "
+                f"1 (foreground) and 255 (free); it also has {sorted(wrong)[:5]}"
+            )
+        return labels
+    red, green, blue, alpha = np.moveaxis(np.array(picture.convert("RGBA")).astype(int), -1, 0)
+    seeds = np.full(red.shape, 255, dtype=np.int64)
+    seeds[(red > 200) & (green < 60) & (blue < 60) & (alpha > 127)] = 1
+    seeds[(blue > 200) & (green < 60) & (red < 60) & (alpha > 127)] = 0
+    for label, name in ((1, "foreground (red)"), (0, "background (blue)")):
+        if not (seeds == label).any():
+            raise ValueError(f"--seeds: {path} has no {name} pixel; see `softcut segment -h`")
+    return seeds
+
+
+def _read_image(path: Path):
+    import numpy as np
+
+    return np.array(_open_image(path).convert("RGB"))
+
+
+def _open_image(path: Path):
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(path)
+        picture.load()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such image") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: this file cannot be read as an image ({error})") from None
+    return picture
+
+
+def _sentence(name, summary, count) -> str:
+    parts = [f"{k} {summary[k]:.4f} ({summary[f'{k}_bracket']:.4f})" for k in ("iou", "loss")]
+    figures = f"figures {summary['figures']:.2f} ({summary['figures_bracket']:.2f})"
+    return f"{name}: {', '.join(parts)}, {figures} over {count} images"
 
 
 if __name__ == "__main__":

@@ -84,10 +84,13 @@ class CutNet(nn.Module):
         super().__init__()
         for name, value in (("cut", cut), ("decode", decode)):
             if value is not None and value != "min_cut" and not callable(value):
-                raise TypeError(f"{name}: expected a callable (scores, weights) or None, got {value!r}")
+                raise TypeError(
+                    f"{name}: expected a callable (scores, weights) or None, got {value!r}"
+                )
         if cut == "min_cut":
             raise ValueError(
-                "cut: min_cut has no gradient; pass it as decode='min_cut', or use SoftCut() as the cut"
+                "cut: min_cut has no gradient; pass it as decode='min_cut', "
+                "or use SoftCut() as the cut"
             )
         kind = getattr(cut, "output", "scores")
         if kind not in ("scores", "probabilities"):
@@ -129,8 +132,7 @@ class CutNet(nn.Module):
         if isinstance(result, tuple) and len(result) == 2:
             return result
         raise TypeError(
-            "net: expected it to return scores or (scores, weights), "
-            f"got {type(result).__name__}"
+            f"net: expected it to return scores or (scores, weights), got {type(result).__name__}"
         )
 
     def _need(self, weights, what):

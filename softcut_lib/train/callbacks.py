@@ -29,12 +29,15 @@ class KeepBestAndLast(Checkpoint):
     def on_train_epoch_end(self, trainer, module):
         rows = module.history
         if rows[-1]["val_loss"] <= min(row["val_loss"] for row in rows):
-            write_checkpoint(self.folder / "best.ckpt", {
-                "state_dict": module.model.state_dict(),
-                "epoch": rows[-1]["epoch"],
-                "val_loss": rows[-1]["val_loss"],
-                "config": self.config,
-            })
+            write_checkpoint(
+                self.folder / "best.ckpt",
+                {
+                    "state_dict": module.model.state_dict(),
+                    "epoch": rows[-1]["epoch"],
+                    "val_loss": rows[-1]["val_loss"],
+                    "config": self.config,
+                },
+            )
         temporary = self.folder / ".last.ckpt.tmp"
         trainer.save_checkpoint(temporary, weights_only=False)
         temporary.replace(self.folder / "last.ckpt")
@@ -42,8 +45,7 @@ class KeepBestAndLast(Checkpoint):
 
 
 class Progress(Callback):
-    """One bar for the whole run, with the time left; one line an epoch where there is no terminal.
-    """
+    """One bar for the whole run, with the time left; one line an epoch where there is no terminal."""
 
     def __init__(self, epochs: int):
         self.epochs = epochs
@@ -69,12 +71,14 @@ class Progress(Callback):
         left = (self.epochs - row["epoch"] - 1) * row["seconds"] / 60
         solver = "".join(
             f", {name} steps {row[f'{name}_steps_mean']:.0f} (max {row[f'{name}_steps_max']:.0f})"
-            for name in ("forward", "adjoint") if f"{name}_steps_mean" in row
+            for name in ("forward", "adjoint")
+            if f"{name}_steps_mean" in row
         )
         print(
             f"epoch {row['epoch'] + 1}/{self.epochs}: {text}{solver}, "
             f"{row['seconds']:.1f} s, about {left:.1f} min left",
-            file=sys.stderr, flush=True,
+            file=sys.stderr,
+            flush=True,
         )
 
     def teardown(self, trainer, module, stage):

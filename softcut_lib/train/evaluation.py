@@ -31,7 +31,9 @@ def evaluate(model, dataset, objective, *, device: str = "cpu") -> dict[str, lis
         image = channels_last(item["image"][None].to(device))
         target = item["target"][None].to(device)
         prediction = model(image)
-        decided = prediction.prob if model.decode is None else _maps(model.predict(image), prediction)
+        decided = prediction.prob
+        if model.decode is not None:
+            decided = _maps(model.predict(image), labels=decided.shape[1])
         results["name"].append(item["name"])
         results["iou"].append(float(mean_iou(decided, target)))
         results["loss"].append(float(objective.evaluation(prediction, target)[0]))
@@ -67,9 +69,8 @@ def channels_last(x):
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
-def _maps(mask, prediction):
+def _maps(mask, *, labels):
     """A decoded mask, long (B, *grid), as one boolean map for each label."""
-    labels = prediction.prob.shape[1]
     if labels == 1:
         return mask[:, None] == 1
     return torch.stack([mask == label for label in range(labels)], dim=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -46,7 +47,6 @@ class Experiment:
     lr: float = 1e-3
     epochs: int = 100
     batch: int = 1
-    shuffle: bool = False
     profiles: Mapping[str, Mapping] = field(default_factory=dict)
 
     def with_options(self, profile: str = "full", **options) -> Experiment:
@@ -74,7 +74,8 @@ def _synthetic(split, scale=1.0):
 
     if scale != 1.0:
         raise ValueError("scale: the synthetic horses come in one size; leave it at 1")
-    return SyntheticHorses(split=split)
+    drawn = SyntheticHorses(split)
+    return [drawn[index] for index in range(len(drawn))]
 
 
 def _base(log=None):
@@ -115,9 +116,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 "score net, edge nets, soft cut by PUBLISHED_CG", _soft_cut("published")
             ),
             "softcut": Model("score net, edge nets, soft cut by converged CG", _soft_cut("cg")),
-            "softcut-exact": Model(
-                "score net, edge nets, soft cut by SuperLU", _soft_cut("exact")
-            ),
+            "softcut-exact": Model("score net, edge nets, soft cut by SuperLU", _soft_cut("exact")),
         },
         objective=RevealedPixels(0.001),
         profiles={"full": {}, "fast": {"epochs": 3}},
@@ -153,9 +152,10 @@ def run(
     device: str = "cpu",
     resume: bool = False,
     overwrite: bool = False,
+    train: bool = True,
     runs=None,
     command: str | None = None,
-) -> dict:
+) -> dict | None:
     """Train and test one row of an experiment, and return its record.
 
     The run lives in its own folder (see `runs_folder`): `last.ckpt` after every epoch, `best.ckpt`
@@ -174,6 +174,7 @@ def run(
         device: "cpu" or "cuda".
         resume: continue a run that was stopped; it ends with the same numbers.
         overwrite: forget what is there and start again.
+        train: False only reads a finished run, and returns None where there is none.
         runs: folder of all runs.
         command: recorded as the command that started the run.
 
@@ -208,5 +209,37 @@ def run(
     }
     return fit(
         settings, config, threads=threads, device=device, resume=resume, overwrite=overwrite,
-        runs=runs, command=command,
-    )
+        train=train, runs=runs, command=command,
+    )  # fmt: skip
+
+
+def load_model(path):
+    """A trained network and the configuration it was trained with.
+
+    Args:
+        path: a run's folder, or its `best.ckpt`.
+
+    Returns:
+        (`CutNet` in evaluation mode, dict with experiment, model, data, seed, options).
+
+    Raises:
+        ValueError: a missing or damaged checkpoint, or one of another network.
+    """
+    from softcut_lib.train.runs import read_checkpoint
+
+    path = Path(path)
+    path = path / "best.ckpt" if path.is_dir() else path
+    state = read_checkpoint(path)
+    if "config" not in state:
+        raise ValueError(f"{path}: no 'config' in this checkpoint; give the run's best.ckpt")
+    config = state["config"]
+    model = build_model(config["experiment"], config["model"], seed=config["seed"])
+    try:
+        model.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(
+            f"{path}: these weights do not fit the model {config['model']!r} ({reason}); "
+            "train it again with this version"
+        ) from None
+    return model.eval(), config

@@ -24,7 +24,10 @@ def run_name(config: dict) -> str:
     """Folder name of a run, from everything that defines it."""
     options = config["options"]
     parts = [
-        config["data"], config["model"], options["optimizer"], f"lr{options['lr']:g}",
+        config["data"],
+        config["model"],
+        options["optimizer"],
+        f"lr{options['lr']:g}",
         f"e{options['epochs']}",
     ]
     if options["scale"] != 1:
@@ -32,13 +35,15 @@ def run_name(config: dict) -> str:
     return "-".join([*parts, f"seed{config['seed']}"])
 
 
-def fit(settings, config, *, threads, device, resume, overwrite, runs, command) -> dict:
+def fit(settings, config, *, threads, device, resume, overwrite, train, runs, command):
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
     folder = runs_folder(runs) / config["experiment"] / run_name(config)
-    if overwrite and folder.exists():
+    if overwrite and train and folder.exists():
         shutil.rmtree(folder)
     if (folder / "result.json").exists():
         return read_json(folder / "result.json")
+    if not train:
+        return None
     last = folder / "last.ckpt"
     if last.exists() and not resume:
         raise ValueError(
@@ -70,7 +75,8 @@ def fit(settings, config, *, threads, device, resume, overwrite, runs, command) 
         "test": test,
         "history": module.history,
         "wall_time_s": sum(row["seconds"] for row in module.history)
-        + time.perf_counter() - started,
+        + time.perf_counter()
+        - started,
         "machine": describe_machine(device),
         "sessions": sessions,
     }
@@ -88,8 +94,13 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
     solves = SolveLog()
     model = build_model(config["experiment"], config["model"], seed=config["seed"], log=solves)
     module = SegmentationModule(
-        model, settings.objective, optimizer=settings.optimizer, lr=settings.lr,
-        seed=config["seed"], folder=folder, solves=solves,
+        model,
+        settings.objective,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        seed=config["seed"],
+        folder=folder,
+        solves=solves,
     )
     if checkpoint is not None:
         read_checkpoint(checkpoint)
@@ -100,17 +111,23 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         trainer = Trainer(
-            accelerator="gpu" if device.startswith("cuda") else "cpu", devices=1,
-            max_epochs=settings.epochs, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-            inference_mode=False, default_root_dir=folder,
+            accelerator="gpu" if device.startswith("cuda") else "cpu",
+            devices=1,
+            max_epochs=settings.epochs,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            inference_mode=False,
+            default_root_dir=folder,
             callbacks=[Progress(settings.epochs), KeepBestAndLast(folder, config)],
         )
-        generator = torch.Generator().manual_seed(config["seed"])
         trainer.fit(
             module,
-            DataLoader(sets["train"], settings.batch, shuffle=settings.shuffle, generator=generator),
+            DataLoader(sets["train"], settings.batch),
             DataLoader(sets["val"], 1),
-            ckpt_path=checkpoint, weights_only=True,
+            ckpt_path=checkpoint,
+            weights_only=True,
         )
     return module.cpu()

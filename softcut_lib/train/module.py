@@ -129,9 +129,9 @@ class SegmentationModule(LightningModule):
             path = self.folder / "bad_batch.pt"
             write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
             where = f" The batch and the network are saved in {path}."
+        names = ", ".join(batch["name"])
         raise ValueError(
-            f"training stopped at step {self.global_step} on {list(batch['name'])}: {reason}.{where}"
-            " Try a smaller --lr, or look at the batch."
+            f"training stopped at step {self.global_step} on {names}: {reason}.{where} Try a smaller --lr, or look at the batch."
         )
 
 

@@ -1,8 +1,8 @@
 """What a training run minimizes, as small frozen objects.
 
 An objective offers ``training(prediction, target, generator) -> ()`` and
-``evaluation(prediction, target) -> (B,)``, one loss per image, where ``prediction`` is a `CutOutput`
-and ``target`` is long (B, *grid) with 255 void. Chapter 10.
+``evaluation(prediction, target) -> (B,)``, one loss per image, where ``prediction`` is a
+`CutOutput` and ``target`` is long (B, *grid) with 255 void. Chapter 10.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ class RevealedPixels:
         return partial_cross_entropy(prediction.output, revealed)
 
     def evaluation(self, prediction, target):
-        return torch.stack([
-            partial_cross_entropy(output[None], mask[None])
-            for output, mask in zip(prediction.output, target, strict=True)
-        ])
+        return torch.stack(
+            [
+                partial_cross_entropy(output[None], mask[None])
+                for output, mask in zip(prediction.output, target, strict=True)
+            ]
+        )
 
 
 def reveal(target: torch.Tensor, fraction: float, *, generator: torch.Generator) -> torch.Tensor:
@@ -59,7 +61,8 @@ def reveal(target: torch.Tensor, fraction: float, *, generator: torch.Generator)
 
     >>> import torch
     >>> from softcut_lib.train.objectives import reveal
-    >>> seen = reveal(torch.ones(1, 50, 50).long(), 0.01, generator=torch.Generator().manual_seed(0))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> seen = reveal(torch.ones(1, 50, 50).long(), 0.01, generator=generator)
     >>> 0 < (seen == 1).sum().item() < 60
     True
     """

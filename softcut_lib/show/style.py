@@ -132,7 +132,7 @@ def picture(fig, alt, *, dpi=DPI):
     file = io.BytesIO()
     if image.getcolors(maxcolors=2**14) is None:  # photographs: a PNG would weigh a megabyte
         mime = "image/jpeg"
-        image.save(file, format="jpeg", quality=88, subsampling=0, optimize=True)
+        image.save(file, format="jpeg", quality=88, subsampling=0)
     else:
         mime = "image/png"
         image.quantize(256, dither=Image.Dither.NONE).save(file, format="png", optimize=True)

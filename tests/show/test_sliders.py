@@ -1,0 +1,79 @@
+"""Sliders: one frame for every setting, in the slider's order, usable without a kernel."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from softcut_lib import show
+
+ALT = "Lines whose slope and height are moved."
+
+
+def line(slope, height=0):
+    return show.curves(
+        [0, 1], {"line": [height, height + slope]}, xlabel="x", ylabel="y",
+        alt=f"A line of slope {slope} from the height {height}.",
+    )  # fmt: skip
+
+
+class Reader(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, name):
+        return [attrs for tag, attrs in self.tags if tag == name]
+
+
+def test_every_setting_has_a_frame_in_order():
+    frames = show.explore(line, slope=[1, 2, 3], height=[0, 10], alt=ALT)
+    page = Reader(frames.html())
+    texts = [img["alt"] for img in page.all("img")]
+    assert texts == [
+        f"A line of slope {s} from the height {h}." for s in (1, 2, 3) for h in (0, 10)
+    ]
+    shown = [k for k, img in enumerate(page.all("img")) if "display:block" in img["style"]]
+    values = [json.loads(i["data-values"]) for i in page.all("input")]
+    at = [int(i["value"]) for i in page.all("input")]
+    assert values == [["1", "2", "3"], ["0", "10"]]
+    assert shown == [at[0] * 2 + at[1]]
+
+
+def test_needs_nothing_from_outside():
+    html = show.explore(line, slope=[1.0, 2.0], alt=ALT).html()
+    assert "<script" not in html
+    assert all(img["src"].startswith("data:image/") for img in Reader(html).all("img"))
+    assert not re.search(r"https?://", html)
+
+
+def test_shows_html_and_a_still():
+    frames = show.explore(line, slope=[1, 2], alt=ALT)
+    data, about = frames._repr_mimebundle_()
+    assert {"text/html", "text/plain", "image/png"} <= set(data)
+    assert about["image/png"]["alt"].startswith("A line of slope")
+    assert ALT in data["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "between 1 and 25 frames"),
+        ({"slope": []}, "between 1 and 25 frames"),
+        ({"slope": range(26)}, "between 1 and 25 frames in all, got 26"),
+        ({"slope": [1], "alt": ""}, "alt must say"),
+    ],
+)
+def test_refuses(options, words):
+    with pytest.raises(ValueError, match=words):
+        show.explore(line, **({"alt": ALT} | options))
+
+
+def test_refuses_what_is_no_picture():
+    with pytest.raises(TypeError, match="draw must return a Picture"):
+        show.explore(lambda k: k, k=[1], alt=ALT)

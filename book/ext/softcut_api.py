@@ -61,7 +61,12 @@ def to_rst(lines):
 
 
 def process_docstring(app, what, name, thing, options, lines):
-    if name.startswith("softcut_lib"):
+    if not name.startswith("softcut_lib"):
+        return
+    of_type = (inspect.getdoc(type(thing)) or "").splitlines()
+    if what == "data" and lines[:1] == of_type[:1]:  # a dict's own help says nothing of this one
+        lines[:] = ["A dictionary with the keys " + ", ".join(f"``{key}``" for key in thing) + "."]
+    else:
         lines[:] = to_rst(lines)
 
 
@@ -74,12 +79,18 @@ def public_names(room):
     return table
 
 
-def entry(name):
+def entry(name, module):
     thing = getattr(softcut_lib, name)
     if inspect.isclass(thing):
         return [f".. autoclass:: softcut_lib.{name}", "   :members:", ""]
-    kind = "autofunction" if inspect.isroutine(thing) else "autodata"
-    return [f".. {kind}:: softcut_lib.{name}", *(["   :no-value:"] * (kind == "autodata")), ""]
+    if inspect.isroutine(thing):
+        return [f".. autofunction:: softcut_lib.{name}", ""]
+    # the comment on a constant is read where the constant is defined
+    return [f".. autodata:: {module}.{name}", "   :no-value:", ""]
+
+
+def file_name(module):
+    return [f".. rubric:: {module.replace('.', '/')}.py", ""]
 
 
 def listing(room):
@@ -87,13 +98,14 @@ def listing(room):
     lines = []
     table = public_names(room)
     for module, names in table.items():
-        lines += [f".. automodule:: {module}", ""]
+        lines += [*file_name(module), f".. automodule:: {module}", ""]
         for name in names:
-            lines += entry(name)
+            lines += entry(name, module)
     if not table:
         package = import_module(f"softcut_lib.{room}")
         for info in pkgutil.iter_modules(package.__path__):
-            lines += [f".. automodule:: softcut_lib.{room}.{info.name}", "   :members:", ""]
+            module = f"softcut_lib.{room}.{info.name}"
+            lines += [*file_name(module), f".. automodule:: {module}", "   :members:", ""]
     return lines
 
 

@@ -110,6 +110,7 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer = Trainer(
             accelerator="gpu" if device.startswith("cuda") else "cpu",
             devices=1,

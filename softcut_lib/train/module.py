@@ -131,7 +131,8 @@ class SegmentationModule(LightningModule):
             where = f" The batch and the network are saved in {path}."
         names = ", ".join(batch["name"])
         raise ValueError(
-            f"training stopped at step {self.global_step} on {names}: {reason}.{where} Try a smaller --lr, or look at the batch."
+            f"training stopped at step {self.global_step} on {names}: {reason}.{where} "
+            "Try a smaller --lr, or look at the batch."
         )
 
 

@@ -1,0 +1,135 @@
+"""The `softcut` command: what it prints, what it refuses, the scribble tool on a photograph."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from skimage import data, io
+
+from softcut_lib import cli
+from softcut_lib.cuts.interactive import METHODS, interactive_cut
+from softcut_lib.train import experiments
+from tests.train.test_training import TINY
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """A crop of a portrait and scribbles on it."""
+    image = data.astronaut()[:256:2, 100:356:2]
+    io.imsave(tmp_path / "photo.png", image)
+    scribbles = image.copy()
+    scribbles[20:110, 58:62] = (255, 0, 0)
+    scribbles[5:40, 4:8] = scribbles[5:60, 110:116] = (0, 0, 255)
+    io.imsave(tmp_path / "scribbles.png", scribbles)
+    return tmp_path
+
+
+def call(capsys, *words):
+    status = cli.main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_segment_follows_the_scribbles(capsys, photograph, method):
+    out = photograph / "mask.png"
+    status, text, _ = call(
+        capsys, "segment", photograph / "photo.png", "--seeds", photograph / "scribbles.png",
+        "-o", out, "--method", method,
+    )  # fmt: skip
+    mask = io.imread(out) > 127
+    seeds = cli.read_seeds(photograph / "scribbles.png")
+    assert status == 0 and method in text and mask.shape == seeds.shape
+    assert mask[seeds == 1].all() and not mask[seeds == 0].any()
+    assert 0.15 < mask.mean() < 0.7
+
+
+def test_label_image_and_colors_say_the_same(photograph):
+    seeds = cli.read_seeds(photograph / "scribbles.png")
+    io.imsave(photograph / "labels.png", seeds.astype(np.uint8), check_contrast=False)
+    assert np.array_equal(cli.read_seeds(photograph / "labels.png"), seeds)
+
+
+def test_without_colors_soft_cut_and_random_walker_are_the_same_harmonic_function():
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 12, 15, generator=generator, dtype=torch.float64)
+    seeds = torch.full((1, 12, 15), 255)
+    seeds[0, 2, 2], seeds[0, 9, 12] = 1, 0
+    masks = [
+        interactive_cut(image, seeds, method=method, color=0, sigma=0.5)
+        for method in ("soft-cut", "random-walker")
+    ]
+    assert torch.equal(*masks)
+
+
+def test_segment_errors_are_one_line(capsys, photograph):
+    photo, scribbles = photograph / "photo.png", photograph / "scribbles.png"
+    io.imsave(photograph / "small.png", io.imread(scribbles)[:50])
+    only_red = io.imread(scribbles)
+    only_red[:, :20] = only_red[:, 100:] = 0
+    io.imsave(photograph / "red.png", only_red)
+    (photograph / "broken.png").write_bytes(photo.read_bytes()[:300])
+    gray = np.full((128, 128), 7, dtype=np.uint8)
+    io.imsave(photograph / "gray.png", gray, check_contrast=False)
+    for image, seeds, message in [
+        (photo, photograph / "small.png", "same size"),
+        (photo, photograph / "red.png", "no background (blue) pixel"),
+        (photo, photograph / "gray.png", "values must be 0"),
+        (photo, photograph / "none.png", "none.png: there is no such image"),
+        (photograph / "broken.png", scribbles, "broken.png: this file cannot be read"),
+    ]:
+        status, _, error = call(capsys, "segment", image, "--seeds", seeds)
+        assert status == 2 and message in error and len(error.splitlines()) == 1, error
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", TINY)
+    monkeypatch.setenv("SOFTCUT_RUNS", str(tmp_path / "runs"))
+
+
+def test_train_evaluate_reproduce(capsys, tiny, tmp_path):
+    pytest.importorskip("lightning")
+    out = tmp_path / "r.json"
+    common = ["tiny", "--data", "squares", "--epochs", "1"]
+    status, text, _ = call(capsys, "train", *common, "--model", "plain", "--threads", "1")
+    assert status == 0 and text.startswith("plain, seed 0: iou")
+
+    folder = next((tmp_path / "runs").rglob("best.ckpt")).parent
+    status, again, _ = call(capsys, "evaluate", folder, "--out", tmp_path / "e.json")
+    assert status == 0 and again.split(": ")[1] == text.split(": ")[1]
+    assert len(json.loads((tmp_path / "e.json").read_text())["test"]["iou"]) == 3
+    assert call(capsys, "evaluate", folder, "--decode", "min_cut")[0] == 2
+
+    status, text, error = call(capsys, "reproduce", *common, "--collect", "--out", out)
+    assert status == 0 and "soft, seed 0: no finished run" in error
+    assert [row["model"] for row in json.loads(out.read_text())["rows"]] == ["plain"]
+    assert call(capsys, "reproduce", *common, "--seeds", "0", "1", "--out", out)[0] == 0
+    file = json.loads(out.read_text())
+    assert [(row["model"], row["seed"]) for row in file["rows"]] == [
+        (model, seed) for model in ("plain", "soft") for seed in (0, 1)
+    ]
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_errors_name_what_to_do(capsys, tiny, tmp_path, monkeypatch):
+    assert "expected one of horses" in call(capsys, "train", "cows")[2]
+    assert "expected one of base" in call(capsys, "train", "horses", "--model", "big")[2]
+    assert "no such checkpoint" in call(capsys, "evaluate", tmp_path)[2]
+    (tmp_path / "x.ckpt").write_bytes(b"nothing")
+    assert "damaged" in call(capsys, "evaluate", tmp_path / "x.ckpt")[2]
+    monkeypatch.setenv("SOFTCUT_DATA", str(tmp_path / "nowhere"))
+    status, _, error = call(capsys, "train", "horses", "--data", "weizmann")
+    assert status == 2 and "nowhere" in error and "SOFTCUT_DATA" in error
+
+
+def test_help_and_list(capsys):
+    for words in ([], ["train"], ["evaluate"], ["reproduce"], ["segment"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*words, "--help"])
+        assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "softcut train horses" in text and "red (255, 0, 0)" in text
+    status, text, _ = call(capsys, "experiments")
+    assert status == 0 and "softcut-published" in text and "weizmann" in text

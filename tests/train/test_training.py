@@ -1,0 +1,274 @@
+"""Training: exact resume, recorded history, clear errors. A tiny experiment stands in."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import softcut_lib as sc
+from softcut_lib.train import experiments
+from softcut_lib.train.experiments import Data, Experiment, Model, build_model, load_model, run
+from softcut_lib.train.objectives import RevealedPixels, reveal, step_generator
+from softcut_lib.train.runs import read_checkpoint, runs_folder
+
+pytest.importorskip("lightning")
+
+EPOCHS = 3
+
+
+def items(split, scale=1.0):
+    """Bright squares on dark ground, of two sizes."""
+    generator = torch.Generator().manual_seed(["train", "val", "test"].index(split))
+    result = []
+    for index, (h, w) in enumerate([(16, 20), (18, 14), (16, 20)]):
+        target = torch.zeros(h, w, dtype=torch.long)
+        target[4:12, 4 + index : 10 + index] = 1
+        noise = 0.1 * torch.rand(3, h, w, generator=generator)
+        image = (0.3 + 0.4 * target + noise).clamp(0, 1)
+        result.append({"image": image, "target": target, "name": f"{split}{index}"})
+    return result
+
+
+def small(labels_log=None):
+    net = sc.ScoreAndEdges(sc.BasicNet(channels=(4,)), sc.EdgeNet(channels=4))
+    return sc.CutNet(net, sc.SoftCut(log=labels_log))
+
+
+TINY = Experiment(
+    title="Squares",
+    source="this test",
+    data={"squares": Data("bright squares", items)},
+    models={
+        "soft": Model("with a cut", small),
+        "plain": Model("without", lambda log=None: sc.CutNet(sc.BasicNet(channels=(4,)))),
+    },
+    objective=RevealedPixels(0.05),
+    epochs=EPOCHS,
+    lr=1e-2,
+    profiles={"full": {}, "fast": {"epochs": 1}},
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", TINY)
+    monkeypatch.setenv("SOFTCUT_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def train(**options):
+    return run("tiny", **{"model": "soft", "data": "squares", **options})
+
+
+def timeless(record):
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["history"]]
+    return rows, record["test"], record["summary"], record["best_epoch"]
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(monkeypatch, step):
+    """Make the training stop dead at a global step, as a kill would."""
+    from softcut_lib.train import module
+
+    def killer(seed, at):
+        if at == step:
+            raise Killed
+        return step_generator(seed, at)
+
+    monkeypatch.setattr(module, "step_generator", killer)
+
+
+@pytest.mark.parametrize("model", ["soft", "plain"])
+@pytest.mark.parametrize("step", [4, 6, 8])
+def test_a_killed_run_resumes_to_the_same_numbers(monkeypatch, tmp_path, model, step):
+    whole = train(model=model, runs=tmp_path / "a")
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with pytest.raises(Killed):
+            train(model=model, runs=tmp_path / "b")
+    torch.rand(7)  # the global random state is no part of a run
+    resumed = train(model=model, runs=tmp_path / "b", resume=True)
+    assert timeless(resumed) == timeless(whole)
+    assert len(resumed["sessions"]) == 2 and len(whole["sessions"]) == 1
+    first, second = (
+        read_checkpoint(next((tmp_path / name).rglob("best.ckpt")))["state_dict"] for name in "ab"
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    csv = [next((tmp_path / name).rglob("history.csv")).read_text() for name in "ab"]
+    strip = [[line.rsplit(",", 1)[0] for line in text.splitlines()] for text in csv]
+    assert strip[0] == strip[1] and len(strip[0]) == EPOCHS + 1
+
+
+@pytest.mark.slow
+def test_a_process_killed_by_the_system_resumes_to_the_same_numbers(tmp_path):
+    """The real thing: SIGKILL at a moment nobody chose."""
+    command = [sys.executable, "-m", "softcut_lib.cli", "train", "horses", "--model", "base",
+               "--epochs", "4", "--threads", "1", "--resume"]  # fmt: skip
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    records = []
+    for name, kill in (("a", False), ("b", True)):
+        runs = ["--runs", str(tmp_path / name)]
+        if kill:
+            process = subprocess.Popen([*command, *runs], env=env)
+            while not list((tmp_path / name).rglob("last.ckpt")) and process.poll() is None:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        subprocess.run([*command, *runs], env=env, check=True)
+        records.append(json.loads(next((tmp_path / name).rglob("result.json")).read_text()))
+    assert timeless(records[0]) == timeless(records[1])
+
+
+def test_record_holds_everything(tmp_path):
+    record = train()
+    assert record["counts"] == {"train": 3, "val": 3, "test": 3}
+    assert record["parameters"] == sum(p.numel() for p in small().parameters())
+    assert [row["epoch"] for row in record["history"]] == list(range(EPOCHS))
+    losses = [row["val_loss"] for row in record["history"]]
+    assert record["best_epoch"] == losses.index(min(losses))
+    row = record["history"][-1]
+    assert row["step"] == 3 * EPOCHS
+    assert 1 <= row["forward_steps_mean"] <= row["forward_steps_max"]
+    assert 1 <= row["adjoint_steps_mean"] and row["unconverged"] == 0
+    assert 0 < row["weight_min"] <= row["weight_median"] <= row["weight_max"]
+    assert record["machine"]["versions"]["torch"] and record["sessions"][0]["commit"]
+    for name in ("iou", "loss", "figures"):
+        values = record["test"][name]
+        assert record["summary"][name] == pytest.approx(sum(values) / 3)
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def test_the_best_network_is_tested_and_can_be_loaded():
+    record = train()
+    folder = next(runs_folder().rglob("best.ckpt")).parent
+    for path in (folder, folder / "best.ckpt"):
+        model, config = load_model(path)
+        assert config["model"] == "soft" and not model.training
+    iou = [
+        float(sc.mean_iou(model(item["image"][None]).prob, item["target"][None]))
+        for item in items("test")
+    ]
+    assert iou == pytest.approx(record["test"]["iou"], abs=1e-6)
+
+
+def test_finished_runs_are_not_repeated_and_others_not_overwritten(monkeypatch):
+    first = train(epochs=1)
+    kill_at(monkeypatch, 0)
+    assert train(epochs=1) == first
+    assert train(epochs=1, train=False) == first
+    assert train(train=False) is None
+    with pytest.raises(Killed):
+        train(epochs=1, overwrite=True)
+
+
+def test_an_unfinished_run_asks_what_to_do(monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)
+        with pytest.raises(Killed):
+            train()
+    with pytest.raises(ValueError, match="unfinished run is in .*--resume.*--overwrite"):
+        train()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "other"])
+def test_a_damaged_checkpoint_is_named(monkeypatch, damage):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)
+        with pytest.raises(Killed):
+            train()
+    path = next(runs_folder().rglob("last.ckpt"))
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif damage == "garbage":
+        path.write_bytes(b"no checkpoint at all")
+    else:
+        torch.save({"something": 1}, path)
+    with pytest.raises(ValueError, match="last.ckpt.*(damaged.*--overwrite|no checkpoint)"):
+        train(resume=True)
+
+
+def test_seeds_and_models_start_as_they_should():
+    def flat(seed, model="softcut"):
+        net = build_model("horses", model, seed=seed)
+        return torch.cat([p.flatten() for p in net.net.parameters()])
+
+    assert torch.equal(flat(0), flat(0)) and not torch.equal(flat(0), flat(1))
+    base = flat(0, "base")
+    assert torch.equal(flat(0)[: len(base)], base)
+    before = torch.get_rng_state()
+    flat(0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert train(seed=0)["history"][0]["val_loss"] != train(seed=1)["history"][0]["val_loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(monkeypatch):
+    class Broken(RevealedPixels):
+        def training(self, prediction, target, generator):
+            return super().training(prediction, target, generator) * float("nan")
+
+    broken = Experiment(**{**TINY.__dict__, "objective": Broken(0.05)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    with pytest.raises(ValueError, match=r"step 0 on train0: the loss is nan.*bad_batch.pt"):
+        train()
+    saved = read_checkpoint(next(runs_folder().rglob("bad_batch.pt")))
+    assert torch.equal(saved["image"][0], items("train")[0]["image"])
+
+
+def test_a_refusal_of_the_cut_stops_the_run_with_its_reason():
+    with pytest.raises(ValueError, match=r"training stopped at step .* on train.*weights"):
+        train(lr=1e4)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"model": "none"}, "model: expected one of soft, plain"),
+        ({"data": "none"}, "data: expected one of squares"),
+        ({"optimizer": "sgd"}, "optimizer: expected one of adam, adagrad"),
+        ({"profile": "slow"}, "profile: expected one of full, fast"),
+    ],
+)
+def test_unknown_names_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        train(**options)
+    with pytest.raises(ValueError, match="experiment: expected one of horses"):
+        run("cows", model="soft")
+
+
+def test_revealed_pixels_depend_on_seed_and_step_alone():
+    target = torch.arange(6400).view(1, 80, 80) % 2
+    draw = lambda seed, step: reveal(target, 0.01, generator=step_generator(seed, step))  # noqa: E731
+    assert torch.equal(draw(3, 5), draw(3, 5))
+    for other in (draw(3, 6), draw(4, 5), draw(5, 3)):
+        assert not torch.equal(draw(3, 5), other)
+    seen = torch.cat([draw(0, step) for step in range(200)]) != 255
+    assert 0.0095 < seen.float().mean() < 0.0105
+    assert torch.equal(draw(1, 1)[seen[:1]], draw(1, 1)[seen[:1]])
+
+
+def test_revealed_pixels_keep_their_labels_and_are_never_none():
+    target = torch.ones(2, 3, 3).long()
+    target[:, 0] = 255
+    for step in range(50):
+        seen = reveal(target, 0.01, generator=step_generator(0, step))
+        assert bool((seen != 255).flatten(1).any(1).all())
+        assert bool(((seen == target) | (seen == 255)).all()) and bool((seen[:, 0] == 255).all())
+    with pytest.raises(ValueError, match="no labelled pixel"):
+        reveal(torch.full((1, 2, 2), 255), 0.5, generator=step_generator(0, 0))
+    with pytest.raises(ValueError, match="fraction"):
+        reveal(target, 0.0, generator=step_generator(0, 0))
+
+
+def test_runs_folder_rule(monkeypatch, tmp_path):
+    assert runs_folder() == tmp_path / "runs"
+    assert runs_folder(tmp_path / "other") == tmp_path / "other"
+    monkeypatch.delenv("SOFTCUT_RUNS")
+    assert runs_folder().parts[-2:] == ("softcut", "runs")

@@ -18,7 +18,7 @@ def inverse_rows(image, pixels, rows, *, titles=None, columns=3, decades=4, alt)
 
     Args:
         image: float (3, h, w) in [0, 1]; leading axes of length 1 are dropped.
-        pixels: list of (i, j), drawn as dots 1, 2, ... on the image.
+        pixels: list of (i, j), drawn as dots 1, 2, ... on the image; one dot where all are equal.
         rows: one non-negative map (h, w) per pixel: its row of A^-1.
         titles: one string per row; "row of pixel k" if None.
         columns: panels side by side, the photograph included.
@@ -44,16 +44,19 @@ def inverse_rows(image, pixels, rows, *, titles=None, columns=3, decades=4, alt)
     photo = _array(image).reshape(3, *image.shape[-2:]).transpose(1, 2, 0)
     rows = [_array(row).reshape(photo.shape[:2]) for row in rows]
     titles = titles or [f"row of pixel {k + 1}" for k in range(len(rows))]
+    distinct = list(dict.fromkeys(tuple(pixel) for pixel in pixels))
     top = max(row.max() for row in rows)
     scale = LogNorm(top * 10.0**-decades, top, clip=True)
-    fig, axes, bar = _grid(len(rows) + 1, columns, photo.shape[0] / photo.shape[1])
+    fig, axes, foot = _grid(len(rows) + 1, columns, photo.shape[0] / photo.shape[1], foot=0.75)
+    bar = fig.add_axes([0.2, 0.76 * foot, 0.6, 0.12 * foot])
     axes[0].imshow(photo)
     axes[0].set_title("photograph", pad=5)
     for k, (ax, row) in enumerate(zip(axes[1:], rows)):
         drawn = ax.imshow(np.maximum(row, scale.vmin), cmap="magma", norm=scale)
         ax.set_title(titles[k], pad=5)
-        _dot(ax, pixels[k], k, label=False)
-        _dot(axes[0], pixels[k], k)
+        place = distinct.index(tuple(pixels[k]))
+        _dot(ax, pixels[k], place, label=False)
+        _dot(axes[0], pixels[k], place, label=len(distinct) > 1)
     ruler = fig.colorbar(drawn, cax=bar, orientation="horizontal")
     ruler.outline.set_visible(False)
     ruler.locator = LogLocator(numticks=decades + 1)
@@ -62,7 +65,7 @@ def inverse_rows(image, pixels, rows, *, titles=None, columns=3, decades=4, alt)
     return picture(fig, alt)
 
 
-def _dot(ax, pixel, k, label=True):
+def _dot(ax, pixel, k, label):
     i, j = pixel
     color = COLORS[k % len(COLORS)]
     ax.plot(j, i, "o", color=color, markersize=7, markeredgecolor="white", markeredgewidth=1.4)
@@ -74,11 +77,11 @@ def _dot(ax, pixel, k, label=True):
         )  # fmt: skip
 
 
-def _grid(count, columns, aspect):
-    """`count` bare axes of one aspect ratio and a color bar's below all of them."""
+def _grid(count, columns, aspect, foot):
+    """`count` bare axes of one aspect ratio; the room below them, `foot` inches, as a share."""
     columns = min(columns, count)
     lines = -(-count // columns)
-    gap, head, foot = 0.12, 0.34, 0.75
+    gap, head = 0.12, 0.34
     wide = (WIDTH - gap * (columns + 1)) / columns
     tall = wide * aspect
     height = lines * (tall + head) + foot
@@ -93,8 +96,7 @@ def _grid(count, columns, aspect):
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color("#999999")
         axes.append(ax)
-    bar = fig.add_axes([0.2, (foot - 0.18) / height, 0.6, 0.09 / height])
-    return fig, axes, bar
+    return fig, axes, foot / height
 
 
 def paint_seeds(image, seeds, *, grow=2):
@@ -149,8 +151,7 @@ def patterns(matrices, *, titles, alt):
         >>> patterns([scipy.sparse.eye_array(5)], titles=["I"], alt="Five entries on a diagonal.")
         [figure: Five entries on a diagonal.]
     """
-    fig, axes, bar = _grid(len(matrices), 3, 1)
-    bar.remove()
+    fig, axes, _ = _grid(len(matrices), 3, 1, foot=0.1)
     for ax, matrix, title in zip(axes, matrices, titles):
         size = max(0.3, min(4, 260 / matrix.shape[0] / len(matrices)))
         ax.spy(matrix, markersize=size, color="#20242c")

@@ -18,6 +18,7 @@ _ROOMS = {
     "circuits.network": "grid_circuit node_voltages effective_resistance",
     "solvers.interface": "solve SolveInfo ConvergenceWarning",
     "solvers.conjugate": "CG PUBLISHED_CG",
+    "solvers.dissection": "Direct",
     "solvers.superlu": "SuperLU",
     "layers.softcut": "soft_cut SoftCut",
     "losses.dice": "dice_loss focal_dice_loss",

@@ -43,7 +43,7 @@ class Direct:
         >>> factor(system, torch.tensor([[[[3.0, 0.0]]]]))[0]
         tensor([[[[2., 1.]]]])
         >>> factor.log_determinant().exp()         # (1 + 1) (1 + 1) - 1
-        tensor([[3.0000]])
+        tensor([[3.]])
     """
 
     refine: int = 1
@@ -84,8 +84,8 @@ class DirectFactor:
         if bool(failed.any()):
             raise ValueError(
                 f"the system of sample {int(failed.nonzero()[0])} is not positive definite in "
-                f"{system.dtype}: a value is not finite, a connected part has no ground (add a seed "
-                "or a ground above 0), or the contrast is beyond this precision (use float64)"
+                f"{system.dtype}: a value is not finite, a connected part has no ground (add a "
+                "seed or a ground above 0), or the contrast is beyond this precision (use float64)"
             )
 
     def _flat(self, tensor):

@@ -23,8 +23,9 @@ class CG:
     """Conjugate gradients, preconditioned by the diagonal.
 
     Stops each sample and label when ||r|| <= tol ||rhs||; its answer does not depend on the rest
-    of the batch. In float32 the true residual cannot fall below a few eps ||A|| ||x||, so a system
-    counts as converged when its true residual is at most max(tol ||rhs||, 8 eps ||A||_inf ||x||).
+    of the batch. The r of the recurrence drifts from the true residual rhs - A x by a few
+    eps ||A|| ||x||, so a system counts as converged when its true residual is at most
+    tol ||rhs|| + 8 eps ||A||_inf ||x||.
 
     Args:
         tol: relative tolerance, > 0 (with stop="published": absolute, per pixel of the batch).
@@ -89,8 +90,7 @@ class CG:
             return x, self._info(system, rhs, x, kernel, steps, squares)
 
     def _info(self, system, rhs, x, kernel, steps, squares):
-        residual, attainable = true_residual(system, rhs, x)
-        eps = torch.finfo(rhs.dtype).eps
+        residual, rounding = true_residual(system, rhs, x)
         tol = self.tol
         size = norms(rhs)
         if self.stop == "published":
@@ -101,7 +101,7 @@ class CG:
             kernel=kernel,
             iterations=steps,
             residual=residual,
-            converged=residual <= torch.maximum(torch.as_tensor(tol), 8 * eps * attainable),
+            converged=residual <= tol + rounding,
             history=history,
         )
 

@@ -103,14 +103,13 @@ class DirectFactor:
             x = self._solve(rhs)
             for _ in range(self.refine):
                 x = x + self._solve(rhs - system @ x)
-            residual, attainable = true_residual(system, rhs, x)
-        eps = torch.finfo(rhs.dtype).eps
+            residual, rounding = true_residual(system, rhs, x)
         info = SolveInfo(
             solver="Direct",
             kernel="torch",
             iterations=torch.zeros(rhs.shape[:2], dtype=torch.long, device=rhs.device),
             residual=residual,
-            converged=residual <= 64 * eps * attainable.clamp(min=1),
+            converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
         )
         return x, info
 

@@ -50,10 +50,10 @@ class SuperLU:
                 "weights and ground must be finite to be factored, sample "
                 f"{int((~finite).nonzero()[0])} is not"
             )
-        return Factor(system, [
-            [_factor(system.to_scipy(b, label)) for label in range(system.labels or 1)]
-            for b in range(system.batch)
-        ])  # fmt: skip
+        labels = range(system.labels or 1)
+        return Factor(
+            system, [[_factor(system, b, label) for label in labels] for b in range(system.batch)]
+        )
 
 
 class Factor:
@@ -81,27 +81,32 @@ class Factor:
                 factor = self._factors[b][label if self.system.labels else 0]
                 x[b, label] = torch.from_numpy(_substitute(factor, column)).view(system.grid)
         x = x.to(rhs)
-        residual, attainable = true_residual(system, rhs, x)
-        eps = torch.finfo(rhs.dtype).eps
+        residual, rounding = true_residual(system, rhs, x)
         info = SolveInfo(
             solver="SuperLU",
             kernel="superlu",
             iterations=torch.zeros(rhs.shape[:2], dtype=torch.long),
             residual=residual,
-            converged=residual <= 64 * eps * attainable.clamp(min=1),
+            converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
         )
         return x, info
 
 
-def _factor(matrix):
+def _factor(system, sample, label):
     # A symmetric ordering and no pivoting keep the fill low; for a positive definite matrix both
     # are safe.
-    return scipy.sparse.linalg.splu(
-        matrix.astype(np.float64).tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
+    try:
+        return scipy.sparse.linalg.splu(
+            system.to_scipy(sample, label).astype(np.float64).tocsc(),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+    except RuntimeError:
+        raise ValueError(
+            f"the system of sample {sample} is singular in float64: a connected part has no "
+            "ground, or only through weights below rounding; add a ground or a floor to the weights"
+        ) from None
 
 
 def _substitute(factor, column):

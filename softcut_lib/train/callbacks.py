@@ -45,7 +45,7 @@ class KeepBestAndLast(Checkpoint):
 
 
 class Progress(Callback):
-    """One bar for the whole run, with the time left; one line an epoch where there is no terminal."""
+    """One bar for the whole run with the time left; without a terminal, one line an epoch."""
 
     def __init__(self, epochs: int):
         self.epochs = epochs

@@ -59,7 +59,8 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, runs, co
 
     load = settings.data[config["data"]].load
     sets = {split: load(split, scale=config["options"]["scale"]) for split in ("train", "val")}
-    module = _train(settings, config, sets, folder, device, last if last.exists() else None)
+    resumed_from = last if last.exists() else None
+    module, stopped = _train(settings, config, sets, folder, device, resumed_from)
 
     best = read_checkpoint(folder / "best.ckpt")
     module.model.load_state_dict(best["state_dict"])
@@ -71,6 +72,7 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, runs, co
         "counts": {split: len(items) for split, items in sets.items()},
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "best_epoch": best["epoch"],
+        "stopped": stopped,
         "summary": summarize(test),
         "test": test,
         "history": module.history,
@@ -89,7 +91,7 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
 
     from softcut_lib.train.callbacks import KeepBestAndLast, Progress
     from softcut_lib.train.experiments import build_model
-    from softcut_lib.train.module import SegmentationModule, SolveLog
+    from softcut_lib.train.module import SegmentationModule, SolveLog, TrainingStopped
 
     solves = SolveLog()
     model = build_model(config["experiment"], config["model"], seed=config["seed"], log=solves)
@@ -124,11 +126,19 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
             default_root_dir=folder,
             callbacks=[Progress(settings.epochs), KeepBestAndLast(folder, config)],
         )
-        trainer.fit(
-            module,
-            DataLoader(sets["train"], settings.batch),
-            DataLoader(sets["val"], 1),
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
-    return module.cpu()
+        stopped = None
+        try:
+            trainer.fit(
+                module,
+                DataLoader(sets["train"], settings.batch),
+                DataLoader(sets["val"], 1),
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+        except TrainingStopped as error:
+            if not (folder / "best.ckpt").exists():
+                raise
+            # Training ended early, by itself. The best network up to here is what it gave.
+            print(f"softcut: {error}", file=sys.stderr)
+            stopped = {"step": module.global_step, "reason": error.reason}
+    return module.cpu(), stopped

@@ -17,6 +17,14 @@ from softcut_lib.train.objectives import step_generator
 OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 
 
+class TrainingStopped(ValueError):
+    """A step whose loss is not finite, or that the cut refuses; `reason` says which."""
+
+    def __init__(self, message, reason):
+        super().__init__(message)
+        self.reason = reason
+
+
 class SolveLog:
     """Collects what the solver of a cut reports in one epoch: steps forward and adjoint."""
 
@@ -130,9 +138,10 @@ class SegmentationModule(LightningModule):
             write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
             where = f" The batch and the network are saved in {path}."
         names = ", ".join(batch["name"])
-        raise ValueError(
+        raise TrainingStopped(
             f"training stopped at step {self.global_step} on {names}: {reason}.{where} "
-            "Try a smaller --lr, or look at the batch."
+            "Try a smaller --lr, or look at the batch.",
+            reason,
         )
 
 

@@ -159,6 +159,26 @@ def test_an_unfinished_solve_warns_once_and_says_what_to_change():
     assert not info.converged.any()
 
 
+def test_a_part_tied_to_its_seed_by_less_than_rounding_is_refused_by_superlu():
+    weak = torch.tensor([[1.0, 1e-111, 1.0, 1.0]], dtype=torch.float64)
+    chain = sc.GridSystem([weak], ground=torch.zeros_like(weak[:, [0, 1, 2, 3, 3]]))
+    seeds = torch.tensor([[True, False, False, False, False]])
+    held, rhs = chain.with_seeds(seeds, torch.ones(1, 1, 5).double())
+    with pytest.raises(ValueError, match="sample 0 is singular in float64"):
+        sc.solve(held, rhs, sc.SuperLU())
+
+
+def test_an_answer_of_any_size_needs_a_residual_below_one_percent():
+    """A huge x would excuse any residual by its rounding errors alone."""
+    from softcut_lib.solvers.interface import true_residual
+
+    system = sc.GridSystem([torch.ones(1, 3, dtype=torch.float64)])
+    rhs = random(1, 1, 4)
+    residual, rounding = true_residual(system, rhs, 1e30 * random(1, 1, 4, seed=1))
+    assert residual > 1e20 and rounding == 0.01
+    assert true_residual(system, rhs, rhs / 0)[0] == torch.inf
+
+
 def test_float32_at_its_floor_counts_as_converged():
     scores, weights, options = arguments("2d", contrast=6, dtype=torch.float32)
     with warnings.catch_warnings():

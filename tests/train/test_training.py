@@ -222,6 +222,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(monkeypatch
     assert torch.equal(saved["image"][0], items("train")[0]["image"])
 
 
+def test_a_run_that_breaks_later_is_tested_at_its_best_epoch(monkeypatch, tmp_path):
+    class Breaks(RevealedPixels):
+        def training(self, prediction, target, generator):
+            loss = super().training(prediction, target, generator)
+            return loss * float("nan") if self.calls.pop() else loss
+
+    whole = train(runs=tmp_path / "a")
+    steps = whole["history"][0]["step"] + 1
+    objective = Breaks(0.05)
+    object.__setattr__(objective, "calls", [True] + [False] * steps)
+    broken = Experiment(**{**TINY.__dict__, "objective": objective})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    record = train(runs=tmp_path / "b")
+    assert record["stopped"] == {"step": steps, "reason": "the loss is nan"}
+    assert whole["stopped"] is None
+    assert record["best_epoch"] == 0 and len(record["history"]) == 1
+    assert record["history"][0]["val_loss"] == whole["history"][0]["val_loss"]
+
+
 def test_a_refusal_of_the_cut_stops_the_run_with_its_reason():
     with pytest.raises(ValueError, match=r"training stopped at step .* on train.*weights"):
         train(lr=1e4)

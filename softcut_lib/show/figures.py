@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from matplotlib.ticker import NullFormatter
 
 from softcut_lib.show.style import COLORS, SCORES, STYLES, canvas, picture, styled
 
@@ -59,6 +60,10 @@ def curves(
         ax.set_xscale("log")
     if "y" in log:
         ax.set_yscale("log")
+    for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+        low, high = axis.get_view_interval()
+        if name in log and high >= 10 * low:  # the powers of ten say enough
+            axis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(lines) > 1:
         ax.legend()

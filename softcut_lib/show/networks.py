@@ -251,7 +251,7 @@ def _capacity(ax, place, u, v, capacity, flow, crossing):
     )  # fmt: skip
     ax.add_patch(line)
     text = f"{capacity:g}" if flow is None else f"{abs(net):g}/{capacity:g}"
-    share = 0.45 if u == "s" else 0.55 if v == "t" else 0.5
+    share = 0.33 if u == "s" else 0.67 if v == "t" else 0.5
     ax.text(
         *(start + share * (end - start)), text, ha="center", va="center", fontsize=11, zorder=3,
         color=color if crossing or abs(net) > 1e-9 else "#555555",

@@ -29,7 +29,7 @@ WIDTH = 6.6  # inches, the page
 
 
 @styled
-def images(pictures, *, titles=None, kinds=None, columns=3, limits=None, alt):
+def images(pictures, *, titles=None, kinds=None, columns=None, limits=None, alt):
     """Show images, scores, masks or conductances side by side.
 
     Args:
@@ -38,7 +38,7 @@ def images(pictures, *, titles=None, kinds=None, columns=3, limits=None, alt):
         titles: one string each.
         kinds: one name or one each of "image", "scores" (diverging, 0 white), "mask", "labels",
             "conductance" (log scale), "map" (any quantity), "probability"; guessed if None.
-        columns: panels in a row.
+        columns: panels in a row; at most 3 if None, which a phone can still show.
         limits: (low, high) of the colors, for all or one pair each; from the data if None.
         alt: the alternative text.
 
@@ -62,6 +62,7 @@ def images(pictures, *, titles=None, kinds=None, columns=3, limits=None, alt):
     for name, given in (("titles", titles), ("kinds", kinds), ("limits", limits)):
         if len(given) != count:
             raise ValueError(f"{name} must hold one entry per picture, {count}, got {len(given)}")
+    columns = columns or {2: 2, 4: 2}.get(count, 3)
     panels = [_panel(p, k) for p, k in zip(pictures, kinds)]
     fig, axes = _arrange(panels, min(columns, count), any(titles))
     for (ax, bar), panel, title, limit in zip(axes, panels, titles, limits):
@@ -164,7 +165,7 @@ def _draw(ax, bar, values, kind, limits):
     ruler.ax.tick_params(labelsize=10, length=3, pad=2)
     if kind == "conductance":
         ruler.locator = LogLocator(numticks=4)
-        ruler.ax.xaxis.set_minor_locator(NullLocator())
+        ruler.minorlocator = NullLocator()
     else:
         ruler.locator = MaxNLocator(4)
     ruler.update_ticks()
@@ -223,7 +224,7 @@ def overlay_mask(image, mask, *, color=(1.0, 0.85, 0.1), dim=0.35):
     inside = torch.as_tensor(inside).bool()
     out = torch.where(inside[..., None], values, 1 - (1 - values * dim) * (1 - dim / 2))
     # the outline is as thick on a large picture as on a small one
-    reach = max(1, round(max(inside.shape) / 160))
+    reach = max(1, round(max(inside.shape) / 260))
     window = torch.nn.MaxPool2d(2 * reach + 1, 1, reach)
     grown = window(inside[None].float())[0] > 0
     edge = grown & ~inside
@@ -269,4 +270,4 @@ def cut(image=None, scores=None, weights=None, output=None, mask=None, *, titles
         kinds.append("mask" if image is None else "image")
         said.append(f"decision ({int(inside.sum())} of {inside.numel()} pixels are foreground)")
     alt = alt or f"Side by side: {', '.join(said)}."
-    return images(parts, titles=titles or names, kinds=kinds, columns=min(len(parts), 3), alt=alt)
+    return images(parts, titles=titles or names, kinds=kinds, alt=alt)

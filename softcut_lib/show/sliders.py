@@ -119,7 +119,7 @@ def _lighter(picture):
     )
     file = io.BytesIO()
     if picture.mime == "image/jpeg":
-        image.save(file, format="jpeg", quality=82)
+        image.save(file, format="jpeg", quality=75)
     else:
         image.quantize(64, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
     return Picture(file.getvalue(), picture.mime, picture.alt, picture.width)

@@ -130,9 +130,10 @@ def picture(fig, alt, *, dpi=DPI):
     fig.savefig(file, format="png", dpi=dpi)
     image = Image.open(file).convert("RGB")
     file = io.BytesIO()
-    if image.getcolors(maxcolors=2**14) is None:  # photographs: a PNG would weigh a megabyte
+    if image.getcolors(maxcolors=3000) is None:  # photographs: a PNG would weigh a megabyte
         mime = "image/jpeg"
-        image.save(file, format="jpeg", quality=88, subsampling=0)
+        image.thumbnail((image.width * 3 // 4, image.height), Image.Resampling.LANCZOS)
+        image.save(file, format="jpeg", quality=86, subsampling=0)
     else:
         mime = "image/png"
         image.quantize(256, dither=Image.Dither.NONE).save(file, format="png", optimize=True)

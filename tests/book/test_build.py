@@ -1,0 +1,97 @@
+"""What `make book` adds to Jupyter Book: the key of the cache, and alternative texts."""
+
+import pytest
+
+from book import build
+from book.ext.softcut_api import listing, public_names, to_rst
+from book.ext.softcut_book import chapter_number
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("softcut_lib/room/a.py", "constraints.txt", "book/results/horses.json"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["softcut_lib/room/a.py", "constraints.txt", "book/results/horses.json"]
+)
+def test_outputs_depend_on_library_versions_and_results(tree, name):
+    before = build.outputs_key(tree)
+    assert build.outputs_key(tree) == before
+    (tree / name).write_text("2")
+    assert build.outputs_key(tree) != before
+
+
+def test_new_files_count_and_compiled_ones_do_not(tree):
+    before = build.outputs_key(tree)
+    (tree / "softcut_lib" / "room" / "a.pyc").write_text("x")
+    assert build.outputs_key(tree) == before
+    (tree / "softcut_lib" / "room" / "b.py").write_text("")
+    assert build.outputs_key(tree) != before
+
+
+def test_the_cache_is_dropped_when_the_key_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    output = tmp_path / "cache" / "old"
+    for key, kept in [("a", False), ("a", True), ("b", False)]:
+        output.parent.mkdir(exist_ok=True)
+        output.write_text("stale")
+        build.prepare_cache(key)
+        assert output.exists() == kept
+
+
+def test_the_real_key_covers_every_file_of_the_library():
+    names = {path.name for path in build.inputs()}
+    assert {"softcut.py", "edges.py", "constraints.txt", "papers.json"} <= names
+
+
+def test_images_without_alt_are_found():
+    html = '<img src="a.png" alt="A cat."><img src="b.png"><img src="c.png" alt="../c.png">'
+    assert build.images_without_alt(html) == ["b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("docname", "number"),
+    [("notebooks/09_losses", "9"), ("notebooks/A1_receptive_field", "A1"), ("book/index", None)],
+)
+def test_chapters_are_numbered_by_their_files(docname, number):
+    assert chapter_number(docname) == number
+
+
+def test_docstrings_become_text_and_equations():
+    lines = [
+        "First |a| and *b* with `c_d`.",
+        "",
+        "    x_k = A y",
+        "",
+        "Args:",
+        "    p: of *grid",
+        "",
+    ]
+    assert to_rst(lines) == [
+        r"First \|a\| and \*b\* with ``c_d``.", "", "", "::", "", "    x_k = A y", "",
+        "Args:", r"    p: of \*grid", "",
+    ]  # fmt: skip
+
+
+def test_doctests_stay_as_they_are():
+    lines = [">>> f(*a)", "x_1 | y", "", "After_"]
+    assert to_rst(lines) == [">>> f(*a)", "x_1 | y", "", r"After\_"]
+
+
+def test_every_public_name_is_on_the_api_page():
+    import softcut_lib
+    from book.build import ROOT
+
+    page = (ROOT / "book" / "api.md").read_text()
+    rooms = {module.split(".")[0] for module in softcut_lib._HOME.values()} | {"theorems", "show"}
+    for room in rooms:
+        assert f".. room:: {room}\n" in page
+        assert all(
+            f".{name}" in "".join(listing(room)) for n in public_names(room).values() for name in n
+        )

@@ -223,9 +223,13 @@ def _same(name, arrived, expected, source, tol):
 
 def _likely_reason(arrived, expected, wrong):
     factor = float((arrived * expected).sum() / expected.square().sum())
-    proportional = float((arrived - factor * expected).norm()) <= 1e-4 * float(expected.norm())
+    proportional = float((arrived - factor * expected).norm()) <= 1e-3 * float(expected.norm())
     if proportional and abs(factor + 1) < 1e-4:
         return "the sign is flipped: raising a conductance lowers the difference across it"
+    if proportional and abs(factor - 1) < 0.01:
+        return (
+            "nearly right, but not exact: solve more tightly, to 1e-11, before blaming the formula"
+        )
     if proportional:
         return (
             f"everything is multiplied by {factor:.4g}: look for a missing sum, mean or count (an "

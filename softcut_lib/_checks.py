@@ -89,8 +89,8 @@ def same_kind(name, x, reference_name, reference):
         )
     if x.device != reference.device:
         raise ValueError(
-            f"{name} must be on the device of {reference_name}, {reference.device}, got {x.device}; "
-            f"move one of them with .to(...)"
+            f"{name} must be on the device of {reference_name}, {reference.device}, "
+            f"got {x.device}; move one of them with .to(...)"
         )
 
 

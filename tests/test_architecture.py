@@ -26,7 +26,8 @@ ARROWS = {
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
 }
 EXTRAS = set(
-    "lightning torchmetrics tqdm pooch safetensors sklearn ipywidgets anywidget IPython monai".split()
+    "lightning torchmetrics tqdm pooch safetensors sklearn ipywidgets anywidget IPython "
+    "monai".split()
 )
 
 

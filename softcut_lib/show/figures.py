@@ -46,8 +46,10 @@ def curves(
         )  # fmt: skip
     for k, (label, y) in enumerate((levels or {}).items()):
         ax.axhline(float(y), color=["#555555", "#999999"][k % 2], linestyle="--", linewidth=1.3)
+        left = _room(lines, float(y), 0) > _room(lines, float(y), -1)
         ax.annotate(
-            label, (0.995, float(y)), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+            label, (0.005 if left else 0.995, float(y)), xycoords=("axes fraction", "data"),
+            ha="left" if left else "right", va="bottom",
             fontsize=11, color="#333333",
         )  # fmt: skip
     for label, where in (marks or {}).items():
@@ -144,6 +146,12 @@ def matrix(entries, *, title="", labels=None, digits=3, height=None, alt):
             fontsize=12 if columns <= 8 else 9, color="white" if dark else "black",
         )  # fmt: skip
     return picture(fig, alt)
+
+
+def _room(lines, y, end):
+    """Distance from a level to the nearest line at one end of the plot."""
+    ends = (_array(line[1] if isinstance(line, tuple) else line) for line in lines.values())
+    return min((abs(float(values[end]) - y) for values in ends if len(values)), default=0.0)
 
 
 def _array(values):

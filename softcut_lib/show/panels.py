@@ -34,7 +34,7 @@ def images(pictures, *, titles=None, kinds=None, columns=None, limits=None, alt)
 
     Args:
         pictures: list of tensors (h, w), (1 or 3, h, w) or with leading axes of length 1; a list of
-            edge tensors [C, R] is drawn as the mean conductance of the edges at each pixel.
+            edge tensors [C, R] is drawn as the geometric mean of the conductances at each pixel.
         titles: one string each.
         kinds: one name or one each of "image", "scores" (diverging, 0 white), "mask", "labels",
             "conductance" (log scale), "map" (any quantity), "probability"; guessed if None.
@@ -180,18 +180,22 @@ def _label_colors(labels):
 
 
 def mean_conductance(weights, offsets=None):
-    """Mean of the conductances that meet at each pixel, (h, w), of the first sample and label."""
-    weights = [torch.as_tensor(w).detach() for w in weights]
+    """Geometric mean of the conductances that meet at each pixel, (h, w), first sample and label.
+
+    It shows a border that a single edge of a pixel crosses; a zero counts as 1e-6 of the largest.
+    """
+    weights = [torch.as_tensor(w).detach().cpu() for w in weights]
     offsets = offsets or axis_offsets(len(weights))
     dim = len(offsets[0])
     weights = [w.reshape(-1, *w.shape[w.dim() - dim :])[0] for w in weights]
     grid = tuple(n + abs(o) for n, o in zip(weights[0].shape, offsets[0]))
+    top = max(float(w.max()) for w in weights if w.numel())
     total, count = torch.zeros(grid, dtype=weights[0].dtype), torch.zeros(grid)
     for w, offset in zip(weights, offsets):
         for place in (at_tail, at_head):
-            total += place(w, offset, grid)
+            total += place(w.clamp(min=max(1e-6 * top, 1e-30)).log(), offset, grid)
             count += place(torch.ones_like(w), offset, grid).to(count)
-    return total / count.clamp(min=1)
+    return (total / count.clamp(min=1)).exp()
 
 
 def overlay_mask(image, mask, *, color=(1.0, 0.85, 0.1), dim=0.35):

@@ -90,8 +90,8 @@ def test_kinds_are_guessed():
 
 def test_mean_conductance_by_hand():
     mean = mean_conductance(WEIGHTS)
-    assert mean[0, 0] == pytest.approx((1.0 + 0.1) / 2)
-    assert mean[0, 1] == pytest.approx((0.5 + 0.1 + 1.0) / 3)
+    assert mean[0, 0] == pytest.approx((1.0 * 0.1) ** (1 / 2))
+    assert mean[0, 1] == pytest.approx((0.5 * 0.1 * 1.0) ** (1 / 3))
     batched = mean_conductance([w[None] for w in WEIGHTS])
     assert torch.equal(mean, batched)
 

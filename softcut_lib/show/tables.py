@@ -32,7 +32,7 @@ class Table:
             cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
             body += f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
         return (
-            f'<table class="table numbers">{caption}<thead><tr>{head}</tr></thead>'
+            f'<table class="table dataframe numbers">{caption}<thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table>"
         )
 

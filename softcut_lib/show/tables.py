@@ -29,12 +29,17 @@ class Table:
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.header)
         body = ""
         for first, *rest in self.rows:
-            cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+            cells = "".join(f"<td{_words(cell)}>{escape(cell)}</td>" for cell in rest)
             body += f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
         return (
             f'<table class="table dataframe numbers">{caption}<thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table>"
         )
+
+
+def _words(cell):
+    """Sentences and commands stand left and may wrap; numbers stand right and may not."""
+    return ' class="words"' if len(cell) > 20 and " " in cell else ""
 
 
 def table(header, rows, *, digits=3, caption=""):

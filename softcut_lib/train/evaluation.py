@@ -58,6 +58,31 @@ def summarize(results: dict[str, list]) -> dict[str, float]:
     return summary
 
 
+def paired_difference(first: dict, second: dict, metric: str) -> tuple[float, float]:
+    """Mean of ``second - first`` over the same test images, and its bracket (std / sqrt(n)).
+
+    Two models see the same images, so the bracket of their difference is smaller than those of
+    the models suggest.
+
+    Args:
+        first, second: results of `evaluate`, with the same names in the same order.
+        metric: "iou", "loss" or "figures".
+
+    Raises:
+        ValueError: the images differ.
+
+    Example:
+        >>> first = {"name": ["a", "b"], "iou": [0.2, 0.4]}
+        >>> second = {"name": ["a", "b"], "iou": [0.3, 0.6]}
+        >>> [round(value, 3) for value in paired_difference(first, second, "iou")]
+        [0.15, 0.05]
+    """
+    if first["name"] != second["name"]:
+        raise ValueError("first, second: expected results over the same images, but names differ")
+    gaps = torch.tensor(second[metric], dtype=torch.float64) - torch.tensor(first[metric])
+    return gaps.mean().item(), gaps.std().item() / math.sqrt(len(gaps))
+
+
 def channels_last(x):
     """A batch of images, or a network, in the memory order in which 2-D convolutions are fastest.
 

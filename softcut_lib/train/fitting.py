@@ -35,7 +35,7 @@ def run_name(config: dict) -> str:
     return "-".join([*parts, f"seed{config['seed']}"])
 
 
-def fit(settings, config, *, threads, device, resume, overwrite, train, runs, command):
+def fit(settings, config, *, threads, device, resume, overwrite, train, progress, runs, command):
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
     folder = runs_folder(runs) / config["experiment"] / run_name(config)
     if overwrite and train and folder.exists():
@@ -60,7 +60,7 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, runs, co
     load = settings.data[config["data"]].load
     sets = {split: load(split, scale=config["options"]["scale"]) for split in ("train", "val")}
     resumed_from = last if last.exists() else None
-    module, stopped = _train(settings, config, sets, folder, device, resumed_from)
+    module, stopped = _train(settings, config, sets, folder, device, resumed_from, progress)
 
     best = read_checkpoint(folder / "best.ckpt")
     module.model.load_state_dict(best["state_dict"])
@@ -86,7 +86,7 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, runs, co
     return record
 
 
-def _train(settings, config, sets, folder: Path, device, checkpoint):
+def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
     from lightning.pytorch import Trainer
 
     from softcut_lib.train.callbacks import KeepBestAndLast, Progress
@@ -124,7 +124,7 @@ def _train(settings, config, sets, folder: Path, device, checkpoint):
             use_distributed_sampler=False,
             inference_mode=False,
             default_root_dir=folder,
-            callbacks=[Progress(settings.epochs), KeepBestAndLast(folder, config)],
+            callbacks=[*[Progress(settings.epochs)] * progress, KeepBestAndLast(folder, config)],
         )
         stopped = None
         try:

@@ -193,6 +193,33 @@ def book_file(name: str, path=None) -> Path:
     )
 
 
+def recorded(experiment: str, data: str, *, models=(), path=None) -> tuple[dict | None, list]:
+    """The recorded runs of an experiment, and which of ``models`` they lack.
+
+    Args:
+        experiment, data: as in the file's name, `book/results/<experiment>-<data>.json`.
+        models: rows that a page wants to show.
+        path: the file, where it lies elsewhere.
+
+    Returns:
+        (content, missing models); the content is None where this copy of the book has no file.
+
+    Raises:
+        ValueError: the file is there but damaged.
+
+    Example:
+        >>> recorded("horses", "unicorns", models=["base"])
+        (None, ['base'])
+    """
+    try:
+        found = book_file(f"results/{experiment}-{data}.json", path)
+    except ValueError:
+        return None, list(models)
+    content = read_results(found)
+    there = {row["model"] for row in content["rows"]}
+    return content, [model for model in models if model not in there]
+
+
 def papers(path=None) -> dict:
     """The numbers that the papers print: sources, metrics, results, trainings.
 

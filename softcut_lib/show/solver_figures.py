@@ -1,11 +1,12 @@
-"""Pictures of iterative solvers: paths downhill over a quadratic (chapter 5)."""
+"""Pictures of solvers and gradients: paths downhill, signed edge maps (chapters 4 and 5)."""
 
 import numpy as np
 import torch
 
+from softcut_lib.grid.edges import at_head, at_tail, axis_offsets
 from softcut_lib.show.style import COLORS, STYLES, canvas, picture, styled
 
-__all__ = ["descent_paths"]
+__all__ = ["descent_paths", "edge_mean"]
 
 MARKERS = ("o", "s", "D", "^", "v")
 
@@ -74,6 +75,31 @@ def descent_paths(matrix, rhs, paths, *, title="", alt):
     ax.grid(False)
     fig.legend(loc="outside lower center", ncols=len(lines) + 1)
     return picture(fig, alt)
+
+
+def edge_mean(edges, offsets=None):
+    """Mean of the values of the edges that meet at each pixel: gradients of conductances as a map.
+
+    Args:
+        edges: one tensor per offset, (1, *edge_shape), any sign.
+        offsets: edge directions; the unit offsets if None.
+
+    Returns:
+        Tensor (1, *grid), for `images` with kinds "scores".
+
+    Example:
+        >>> import torch
+        >>> edge_mean([torch.tensor([[[1.0, -3.0]]]), torch.zeros(1, 2, 1)])
+        tensor([[[ 0.5000, -1.5000],
+                 [ 0.5000, -1.5000]]])
+    """
+    offsets = axis_offsets(len(edges)) if offsets is None else offsets
+    dim = len(offsets[0])
+    grid = [n + abs(o) for n, o in zip(edges[0].shape[-dim:], offsets[0])]
+    total = sum(p(e, o, grid) for e, o in zip(edges, offsets) for p in (at_tail, at_head))
+    ones = [torch.ones_like(e) for e in edges]
+    count = sum(p(e, o, grid) for e, o in zip(ones, offsets) for p in (at_tail, at_head))
+    return (total / count.clamp(min=1)).detach()
 
 
 def _array(values):

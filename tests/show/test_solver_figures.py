@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from softcut_lib.show.solver_figures import descent_paths
+from softcut_lib.show.solver_figures import descent_paths, edge_mean
 
 ALT = "A picture made by a test, with nothing to see."
 MATRIX, RHS = torch.tensor([[4.0, -2.0], [-2.0, 9.0]]), torch.tensor([1.0, 2.0])
@@ -21,3 +21,9 @@ def test_only_the_plane_is_drawn():
         descent_paths(MATRIX, RHS, {"a": [[0, 0, 0]]}, alt=ALT)
     with pytest.raises(ValueError, match="alt"):
         descent_paths(MATRIX, RHS, {"a": [[0, 0], [1, 0]]}, alt="")
+
+
+def test_the_mean_of_equal_edges_is_their_value():
+    for value in (2.0, -3.0):
+        edges = [torch.full((1, 3, 5), value), torch.full((1, 4, 4), value)]
+        assert torch.equal(edge_mean(edges), torch.full((1, 4, 5), value))

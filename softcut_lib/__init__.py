@@ -15,7 +15,9 @@ _ROOMS = {
     "cuts.energy": "cut_energy",
     "cuts.flow": "MaxFlow max_flow min_cut",
     "cuts.walker": "random_walker",
-    "circuits.network": "grid_circuit node_voltages effective_resistance",
+    "circuits.network": (
+        "grid_circuit node_voltages edge_currents kirchhoff_residual effective_resistance"
+    ),
     "solvers.interface": "solve SolveInfo ConvergenceWarning",
     "solvers.conjugate": "CG PUBLISHED_CG",
     "solvers.dissection": "Direct",

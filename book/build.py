@@ -28,17 +28,20 @@ warnings.simplefilter("error", ConvergenceWarning)
 """
 
 
-def inputs(root=ROOT):
+OUTPUTS = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
+PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml"]
+
+
+def inputs(root=ROOT, patterns=OUTPUTS):
     """Files besides the notebooks themselves that their outputs depend on."""
-    patterns = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
     found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     return sorted(path for path in found if path.suffix not in {".pyc", ".nbi", ".nbc"})
 
 
-def outputs_key(root=ROOT):
-    """A hash that changes whenever a cached output may be out of date."""
+def outputs_key(root=ROOT, patterns=OUTPUTS):
+    """A hash that changes whenever a cached output, or a file of `patterns`, is out of date."""
     digest = hashlib.sha256(platform.python_version().encode())
-    for path in inputs(root):
+    for path in inputs(root, patterns):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -110,9 +113,20 @@ def make_html():
     return subprocess.run([book, "build", ".", *options, "--all"], cwd=ROOT).returncode
 
 
+def say_where(seconds):
+    if seconds:
+        print("Seconds to run:", ", ".join(f"{name} {time:.0f}" for name, time in seconds.items()))
+    index = HTML / "index.html"
+    print(f"The book is in {HTML}.\nOpen {index.as_uri()} in a browser.")
+
+
 def main():
-    key = outputs_key()
-    prepare_cache(key)
+    whole, done = outputs_key(patterns=OUTPUTS + PAGES), BUILD / "html.key"
+    if done.is_file() and done.read_text() == whole and (HTML / "index.html").is_file():
+        print("Nothing has changed since the book was built.")
+        return say_where({})
+    done.unlink(missing_ok=True)
+    prepare_cache(outputs_key())
     os.environ.pop("SOFTCUT_DATA", None)
     os.environ.update(environment())
     seconds = run_notebooks()
@@ -127,10 +141,8 @@ def main():
     }
     if silent:
         return f"make book: images without alternative text: {silent}"
-    print("Seconds to run:", ", ".join(f"{name} {time:.0f}" for name, time in seconds.items()))
-    index = HTML / "index.html"
-    print(f"The book is in {index.parent}.\nOpen {index.as_uri()} in a browser.")
-    return 0
+    done.write_text(whole)  # last, so that a build that failed is tried again
+    return say_where(seconds)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,30 @@ def test_the_cache_is_dropped_when_the_key_changes(tmp_path, monkeypatch):
         assert output.exists() == kept
 
 
+def test_a_failed_build_is_tried_again_and_a_good_one_is_not(tree, monkeypatch):
+    monkeypatch.setattr(build, "BUILD", tree / "_build")
+    monkeypatch.setattr(build, "CACHE", tree / "_build" / "cache")
+    monkeypatch.setattr(build, "HTML", tree / "_build" / "html")
+    monkeypatch.setattr(build, "outputs_key", lambda patterns=(): str(sorted(patterns)))
+    monkeypatch.setattr(build, "environment", dict)
+    monkeypatch.setattr(build, "run_notebooks", lambda: {"01_cut": 1.0})
+    calls = []
+
+    def make_html(status):
+        def made():
+            calls.append(status)
+            (tree / "_build" / "html").mkdir(parents=True, exist_ok=True)
+            (tree / "_build" / "html" / "index.html").write_text("<p>")
+            return status
+
+        return made
+
+    for status, failed in [(1, True), (1, True), (0, False), (1, False)]:
+        monkeypatch.setattr(build, "make_html", make_html(status))
+        assert bool(build.main()) == failed
+    assert calls == [1, 1, 0], "only the finished build may be kept"
+
+
 def test_the_real_key_covers_every_file_of_the_library():
     names = {path.name for path in build.inputs()}
     assert {"softcut.py", "edges.py", "constraints.txt", "papers.json"} <= names

@@ -14,6 +14,7 @@ from softcut_lib.train.results import (
     paper_row,
     papers,
     read_results,
+    recorded,
     validate_results,
     write_results,
 )
@@ -131,6 +132,17 @@ def test_damaged_files_are_named_and_not_replaced(tmp_path):
         read_results(path)
     with pytest.raises(ValueError, match="no such file"):
         read_results(tmp_path / "none.json")
+
+
+def test_pages_learn_what_is_missing(tmp_path):
+    path = tmp_path / "r.json"
+    write(path, record("base"))
+    content, missing = recorded("horses", "weizmann", models=["base", "softcut"], path=path)
+    assert content == read_results(path) and missing == ["softcut"]
+    assert recorded("horses", "unicorns", models=["base"]) == (None, ["base"])
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="r.json"):
+        recorded("horses", "weizmann", path=path)
 
 
 def test_the_books_files_are_valid_and_hold_no_path_of_a_machine():

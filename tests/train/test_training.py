@@ -195,6 +195,15 @@ def test_a_damaged_checkpoint_is_named(monkeypatch, damage):
         train(resume=True)
 
 
+def test_the_protocol_is_the_thesis():
+    settings = experiments.EXPERIMENTS["horses"].with_options("weizmann")
+    assert settings.objective == RevealedPixels(0.001)
+    chosen = (settings.optimizer, settings.lr, settings.epochs, settings.batch)
+    assert chosen == ("adam", 1e-3, 100, 1)
+    short = experiments.EXPERIMENTS["horses"].with_options("synthetic", "fast", lr=0.01)
+    assert short.epochs == 3 and short.lr == 0.01 and short.objective.fraction == 0.01
+
+
 def test_seeds_and_models_start_as_they_should():
     def flat(seed, model="softcut"):
         net = build_model("horses", model, seed=seed)

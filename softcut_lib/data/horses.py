@@ -80,6 +80,9 @@ class WeizmannHorses(Dataset):
     ValueError
         The database is partial, a photograph lacks its mask, or a file cannot be decoded.
 
+    The database holds two photographs twice. One pair is split: horse006 (test) is horse018
+    (training), byte for byte. The thesis' split is kept as it is.
+
     Source: Borenstein and Ullman, the Weizmann horse database; thesis, section 4.1.
 
     >>> import tempfile, pathlib

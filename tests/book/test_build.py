@@ -51,6 +51,7 @@ def test_a_failed_build_is_tried_again_and_a_good_one_is_not(tree, monkeypatch):
     monkeypatch.setattr(build, "HTML", tree / "_build" / "html")
     monkeypatch.setattr(build, "outputs_key", lambda patterns=(): str(sorted(patterns)))
     monkeypatch.setattr(build, "environment", dict)
+    monkeypatch.delenv("SOFTCUT_DATA", raising=False)  # main() removes it; this puts it back
     monkeypatch.setattr(build, "run_notebooks", lambda: {"01_cut": 1.0})
     calls = []
 

@@ -26,7 +26,6 @@ class Elimination:
         identity = torch.eye(count, dtype=matrix.dtype, device=matrix.device).expand_as(factor)
         self.inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
         self.coupling = self.inverse @ matrix[..., kept:, :kept]
-        self.schur = matrix[..., :kept, :kept] - self.coupling.mT @ self.coupling
         self.failed = failed.flatten(1).any(1)
         self.log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().flatten(1).sum(1)
 
@@ -47,6 +46,12 @@ class Elimination:
         own = self.inverse.mT @ self.inverse - cross @ reach.mT
         upper, lower = torch.cat([inverse, cross.mT], -1), torch.cat([cross, own], -1)
         return torch.cat([upper, lower], -2)
+
+
+def eliminate(matrix, count):
+    """(`Elimination` of the last `count` nodes, the Schur complement on the kept ones)."""
+    step, kept = Elimination(matrix, count), matrix.shape[-1] - count
+    return step, matrix[..., :kept, :kept] - step.coupling.mT @ step.coupling
 
 
 class Reorder:

@@ -17,8 +17,8 @@ from torch.nn.functional import pad
 
 from softcut_lib import _checks as check
 from softcut_lib.grid.edges import axis_offsets
-from softcut_lib.solvers.blocks import Elimination, Join, Reorder
-from softcut_lib.solvers.interface import SolveInfo, fits, true_residual
+from softcut_lib.solvers.blocks import Join, Reorder, eliminate
+from softcut_lib.solvers.interface import belongs, direct_info, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +76,8 @@ class DirectFactor:
         blocks = plan.leaves(*(self._flat(t) for t in (system.ground, *system.weights)))
         self._steps = []
         for arrangement, count in plan.levels:
-            step = Elimination(arrangement.matrix(blocks), count)
+            step, blocks = eliminate(arrangement.matrix(blocks), count)
             self._steps.append((arrangement, step))
-            blocks = step.schur
-            del step.schur
         failed = sum(step.failed for _, step in self._steps).view(self._count).any(1)
         if bool(failed.any()):
             raise ValueError(
@@ -94,24 +92,12 @@ class DirectFactor:
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        if (system.grid, system.batch, system.labels or 1) != (self.system.grid, *self._count):
-            raise ValueError(
-                f"a Factor solves the system it was made from, {self.system}, got {system}; call "
-                ".factor(system) again"
-            )
+        belongs(system, self.system)
         with torch.no_grad():
             x = self._solve(rhs)
             for _ in range(self.refine):
                 x = x + self._solve(rhs - system @ x)
-            residual, rounding = true_residual(system, rhs, x)
-        info = SolveInfo(
-            solver="Direct",
-            kernel="torch",
-            iterations=torch.zeros(rhs.shape[:2], dtype=torch.long, device=rhs.device),
-            residual=residual,
-            converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
-        )
-        return x, info
+            return x, direct_info("Direct", "torch", system, rhs, x)
 
     def _solve(self, rhs):
         shared = self.system.labels is None

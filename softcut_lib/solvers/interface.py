@@ -112,6 +112,28 @@ def warn_unless_converged(solver, info, what):
     )
 
 
+def belongs(system, made_from):
+    """Refuse a system of another form than the one a factor was made from."""
+    for form in ("grid", "offsets", "batch", "labels"):
+        if getattr(system, form) != getattr(made_from, form):
+            raise ValueError(
+                f"a Factor solves the system it was made from, {made_from}, got {system}; call "
+                ".factor(system) again"
+            )
+
+
+def direct_info(solver, kernel, system, rhs, x):
+    """The `SolveInfo` of a direct solve: no steps, and a residual that is all rounding."""
+    residual, rounding = true_residual(system, rhs, x)
+    return SolveInfo(
+        solver=solver,
+        kernel=kernel,
+        iterations=torch.zeros(rhs.shape[:2], dtype=torch.long, device=rhs.device),
+        residual=residual,
+        converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
+    )
+
+
 def norms(x):
     """2-norm of each sample and label, float64 (B, L)."""
     return x.flatten(2).double().norm(dim=2)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse.linalg
 import torch
 
-from softcut_lib.solvers.interface import SolveInfo, fits, true_residual
+from softcut_lib.solvers.interface import belongs, direct_info, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +65,7 @@ class Factor:
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        if (system.grid, system.batch, system.labels) != (
-            self.system.grid,
-            self.system.batch,
-            self.system.labels,
-        ):
-            raise ValueError(
-                f"a Factor solves the system it was made from, {self.system}, got {system}; call "
-                ".factor(system) again"
-            )
+        belongs(system, self.system)
         x = torch.empty(rhs.shape, dtype=torch.float64)
         for b in range(rhs.shape[0]):
             for label in range(rhs.shape[1]):
@@ -81,15 +73,7 @@ class Factor:
                 factor = self._factors[b][label if self.system.labels else 0]
                 x[b, label] = torch.from_numpy(_substitute(factor, column)).view(system.grid)
         x = x.to(rhs)
-        residual, rounding = true_residual(system, rhs, x)
-        info = SolveInfo(
-            solver="SuperLU",
-            kernel="superlu",
-            iterations=torch.zeros(rhs.shape[:2], dtype=torch.long),
-            residual=residual,
-            converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
-        )
-        return x, info
+        return x, direct_info("SuperLU", "superlu", system, rhs, x)
 
 
 def _factor(system, sample, label):

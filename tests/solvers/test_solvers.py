@@ -107,8 +107,7 @@ def test_history_starts_at_the_start_and_ends_at_the_residual(kernel):
     torch.testing.assert_close(info.history[-1], info.residual, rtol=1e-6, atol=1e-12)
 
 
-def test_fused_memory_is_offsets_plus_six_arrays():
-    """The packed system holds K weights and the diagonal; a run adds its inverse, x, r, p, q."""
+def test_a_packed_system_is_one_padded_array_per_offset_and_a_diagonal():
     from softcut_lib.solvers.kernels_cpu import pack
 
     scores, weights, options = arguments("2d-diagonals")
@@ -197,6 +196,9 @@ def test_a_factor_is_reused_and_belongs_to_its_system():
     other = sc.GridSystem(arguments("2d")[1])
     with pytest.raises(ValueError, match="a Factor solves the system it was made from"):
         factor(other, random(2, 2, 4, 5))
+    with pytest.raises(ValueError, match="a Factor solves the system it was made from"):
+        four = sc.GridSystem(weights[:2])  # the same grid, without the diagonals
+        factor(four, scores)
 
 
 def test_any_callable_plugs_in():

@@ -30,6 +30,7 @@ _ROOMS = {
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",
+    "train.shipped": "trained_model trained_models",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   softcut train horses --model softcut --epochs 20        on synthetic horses
   softcut train horses --data weizmann --resume           on the photographs; goes on after a kill
   softcut evaluate RUN_FOLDER --decode min_cut            test a trained network
+  softcut export RUN_FOLDER horses.safetensors            its network as one small file
   softcut reproduce horses --seeds 0 1 2                  all rows, into book/results/
   softcut segment photo.jpg --seeds scribbles.png         cut an object out
 
@@ -82,12 +83,16 @@ def build_parser() -> argparse.ArgumentParser:
     _training_options(sub)
 
     sub = command("evaluate", evaluate_run, "Test a trained network.")
-    sub.add_argument("run", type=Path, help="run folder or best.ckpt")
+    sub.add_argument("run", type=Path, help="run folder, best.ckpt or exported .safetensors")
     sub.add_argument("--data", help="another data set than the one it was trained on")
     sub.add_argument("--split", default="test", choices=["train", "val", "test"])
     sub.add_argument("--decode", choices=["min_cut"], help="hard masks by this, not by prob > 1/2")
     sub.add_argument("--threads", type=int)
     sub.add_argument("--out", type=Path, help="write every image's metrics to this JSON file")
+
+    sub = command("export", export, "Write a trained network as one small safetensors file.")
+    sub.add_argument("run", type=Path, help="run folder of a finished run")
+    sub.add_argument("out", type=Path, help="file to write, NAME.safetensors")
 
     sub = command("reproduce", reproduce, "Train all rows and write book/results/*.json.")
     sub.add_argument("experiment")
@@ -160,10 +165,12 @@ def evaluate_run(a):
     from softcut_lib.train.evaluation import evaluate, summarize
     from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
     from softcut_lib.train.runs import write_json
+    from softcut_lib.train.shipped import trained_model
 
     if a.threads:
         torch.set_num_threads(a.threads)
-    model, config = load_model(a.run)
+    exported = a.run.suffix == ".safetensors"
+    model, config = trained_model(a.run) if exported else load_model(a.run)
     model.decode = a.decode
     experiment = choose("experiment", config["experiment"], EXPERIMENTS)
     data = a.data or config["data"]
@@ -174,6 +181,12 @@ def evaluate_run(a):
     if a.out:
         write_json(a.out, {"config": config, "data": data, "split": a.split,
                            "decode": a.decode, "summary": summary, "test": test})  # fmt: skip
+
+
+def export(a):
+    from softcut_lib.train.shipped import export_model
+
+    print(f"{export_model(a.run, a.out)}: load it with softcut_lib.trained_model")
 
 
 def reproduce(a):

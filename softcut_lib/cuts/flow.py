@@ -6,6 +6,7 @@ Every pixel is a node; the source s feeds it with capacity f = max(score, 0), th
 with b = max(-score, 0), neighbors are joined by w in both directions.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import maxflow
@@ -67,8 +68,8 @@ def max_flow(scores, weights, *, offsets=None, seeds=None):
     if seeds is not None:
         check_seeds(seeds, (system.batch, *system.grid), labels=2)
         incident = system.diagonal()[:, 0] - system.ground  # all weights that meet at a pixel
-    values, labels = [], []
-    for k in range(scores.shape[0]):
+
+    def one(k):
         score = scores[k, 0].detach().double().numpy()
         feed, drain = np.maximum(score, 0), np.maximum(-score, 0)
         if seeds is not None:
@@ -77,9 +78,15 @@ def max_flow(scores, weights, *, offsets=None, seeds=None):
             feed = np.where(seeds[k].numpy() == 1, held, feed)
             drain = np.where(seeds[k].numpy() == 0, held, drain)
         capacity = [w[k].detach().double().flatten().numpy() for w in system.weights]
-        value, foreground = _cut(feed, drain, *joints, np.concatenate(capacity))
-        values.append(value)
-        labels.append(torch.from_numpy(foreground))
+        return _cut(feed, drain, *joints, np.concatenate(capacity))
+
+    if system.batch == 1:
+        cuts = [one(0)]
+    else:  # PyMaxflow lets other threads run, so the samples of a batch share the cores
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            cuts = list(pool.map(one, range(system.batch)))
+    values = [value for value, _ in cuts]
+    labels = [torch.from_numpy(foreground) for _, foreground in cuts]
     return MaxFlow(torch.tensor(values, dtype=scores.dtype), torch.stack(labels).unsqueeze(1))
 
 

@@ -18,6 +18,7 @@ _ROOMS = {
     "circuits.network": (
         "grid_circuit node_voltages edge_currents kirchhoff_residual effective_resistance"
     ),
+    "circuits.reduction": "kron_reduce star_mesh",
     "solvers.interface": "solve SolveInfo ConvergenceWarning",
     "solvers.conjugate": "CG PUBLISHED_CG",
     "solvers.dissection": "Direct",

@@ -113,18 +113,18 @@ def min_cut(scores, weights, *, offsets=None, seeds=None):
     return max_flow(scores, weights, offsets=offsets, seeds=seeds).labels
 
 
-def check_seeds(seeds, shape, labels):
+def check_seeds(seeds, shape, labels, name="seeds"):
     """Refuse seeds that are not long (B, *grid) with label numbers and 255."""
-    check.is_tensor("seeds", seeds)
+    check.is_tensor(name, seeds)
     if seeds.dtype != torch.long or tuple(seeds.shape) != tuple(shape):
         raise ValueError(
-            f"seeds must be a long tensor of shape {tuple(shape)}, got {seeds.dtype} "
+            f"{name} must be a long tensor of shape {tuple(shape)}, got {seeds.dtype} "
             f"{tuple(seeds.shape)}"
         )
     wrong = (seeds != 255) & ((seeds < 0) | (seeds >= labels))
     if bool(wrong.any()):
         raise ValueError(
-            f"seeds must hold labels 0..{labels - 1} or 255 for a free pixel, got "
+            f"{name} must hold labels 0..{labels - 1} or 255 for a free pixel, got "
             f"{int(seeds[wrong][0])}"
         )
 

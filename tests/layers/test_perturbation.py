@@ -1,0 +1,156 @@
+"""Averaged decoders: known laws, unbiased gradients, a loss that belongs to its gradient."""
+
+from functools import partial
+
+import pytest
+import torch
+
+import softcut_lib as sc
+from softcut_lib.theorems import perturbation as theorem
+
+EIGHT = (*sc.axis_offsets(2), *sc.diagonal_offsets(2))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def problem(batch=2, grid=(4, 5), labels=1, seed=0):
+    g = generator(seed)
+    scores = torch.randn(batch, labels, *grid, generator=g)
+    weights = [torch.rand(batch, *sc.edge_shape(grid, o), generator=g) for o in sc.axis_offsets(2)]
+    return scores, weights
+
+
+def test_single_pixels_follow_the_normal_law():
+    theorem.single_pixels_follow_the_normal_law(sc.perturbed, generator=generator())
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "gumbel"])
+def test_gradient_is_that_of_the_mean(noise):
+    theorem.gradient_is_that_of_the_mean(sc.perturbed, generator=generator(1), noise=noise)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "gumbel"])
+@pytest.mark.parametrize("void", [False, True])
+def test_fenchel_young_value_and_gradient(noise, void):
+    def loss_of(own):
+        return sc.fenchel_young_loss(
+            sc.min_cut, sigma=0.5, num_samples=6, noise=noise, generator=own
+        )
+
+    theorem.value_and_gradient_belong_together(loss_of, generator=generator(2), void=void)
+
+
+def test_little_noise_is_the_decoder():
+    scores, weights = problem()
+    cut = sc.perturbed(sc.min_cut, sigma=1e-6, num_samples=3, generator=generator())
+    assert torch.equal(cut(scores, weights), sc.min_cut(scores, weights).float())
+    assert cut.output == "probabilities"
+
+
+def test_gumbel_noise_is_centered():
+    scores = torch.zeros(1, 1, 40_000)
+    cut = sc.perturbed(
+        lambda s, w: s, sigma=1.0, num_samples=1, noise="gumbel", generator=generator()
+    )
+    mean = float(cut(scores, [torch.zeros(1, 39_999)]).mean())
+    assert abs(mean) < 5 * 1.2825 / 200
+
+
+def test_other_samples_leave_the_mean_and_shrink_the_spread():
+    """Without the control variate the estimate is the same on average but far noisier."""
+    scores, weights = problem(batch=1, grid=(2, 3))
+    scores.requires_grad_()
+    decode = theorem.exhaustive()
+
+    def estimates(num_samples, repeats):
+        found = []
+        for seed in range(repeats):
+            cut = sc.perturbed(
+                decode, sigma=1.0, num_samples=num_samples, generator=generator(seed)
+            )
+            found.append(torch.autograd.grad(cut(scores, weights).sum(), scores)[0])
+        return torch.stack(found)
+
+    paired, alone = estimates(2, 2000), estimates(1, 4000).view(2000, 2, *scores.shape).mean(1)
+    spread = (paired.var(0) / 2000 + alone.var(0) / 2000).sqrt()
+    assert ((paired.mean(0) - alone.mean(0)).abs() < 5 * spread).all()
+    assert paired.var(0).sum() < alone.var(0).sum()
+
+
+def test_same_seed_same_answer():
+    scores, weights = problem()
+    first, second = (
+        sc.perturbed(sc.min_cut, sigma=0.5, num_samples=4, generator=generator(3))(scores, weights)
+        for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_a_second_derivative_is_refused():
+    scores, weights = problem()
+    scores.requires_grad_()
+    cut = sc.perturbed(sc.min_cut, sigma=0.5, num_samples=4, generator=generator())
+    (slope,) = torch.autograd.grad(cut(scores, weights).square().sum(), scores, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_offsets_reach_the_decoder():
+    g = generator()
+    scores = torch.randn(1, 1, 4, 4, generator=g)
+    weights = [torch.rand(1, *sc.edge_shape((4, 4), o), generator=g) for o in EIGHT]
+    options = {"sigma": 0.4, "num_samples": 5}
+    one = sc.perturbed(sc.min_cut, offsets=EIGHT, generator=generator(1), **options)
+    two = sc.perturbed(
+        lambda s, w, offsets: partial(sc.min_cut, offsets=EIGHT)(s, w),
+        offsets=EIGHT, generator=generator(1), **options,
+    )  # fmt: skip
+    assert torch.equal(one(scores, weights), two(scores, weights))
+
+
+def test_a_network_learns_through_it():
+    image = torch.rand(1, 3, 8, 8, generator=generator())
+    cut = sc.perturbed(sc.min_cut, sigma=1.5, num_samples=8, generator=generator())
+    torch.manual_seed(0)
+    net = sc.CutNet(sc.ScoreAndEdges(sc.BasicNet(), sc.EdgeNet()), cut)
+    out = net(image)
+    assert torch.equal(out.output, out.prob)
+    out.prob.square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_the_loss_falls_where_scores_agree_with_the_target():
+    scores, weights = problem()
+    target = (scores[:, 0] > 0).long()
+    loss = sc.fenchel_young_loss(sc.min_cut, sigma=0.1, num_samples=4, generator=generator())
+    values = [float(loss(scale * (2 * target[:, None] - 1.0), weights, target)) for scale in (1, 9)]
+    assert values[1] < values[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sigma": 0.0}, "sigma must be a finite number above 0"),
+        ({"num_samples": 0}, "num_samples must be an integer"),
+        ({"noise": "uniform"}, "noise must be 'gaussian' or 'gumbel'"),
+    ],
+)
+def test_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        sc.perturbed(sc.min_cut, **{"sigma": 1.0, "num_samples": 2, **options})
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match="decode must be callable"):
+        sc.perturbed("min_cut", sigma=1.0, num_samples=2)
+    scores, weights = problem()
+    cut = sc.perturbed(sc.min_cut, sigma=1.0, num_samples=2)
+    with pytest.raises(ValueError, match=r"weights\[0\] must be at least 0"):
+        cut(scores, [-w for w in weights])
+    loss = sc.fenchel_young_loss(sc.min_cut, sigma=1.0, num_samples=2)
+    with pytest.raises(ValueError, match="target must be a long tensor of shape"):
+        loss(scores, weights, torch.zeros(2, 5, 4, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"target must hold labels 0..1 or 255"):
+        loss(scores, weights, torch.full((2, 4, 5), 3))

@@ -94,6 +94,15 @@ def same_kind(name, x, reference_name, reference):
         )
 
 
+def on_cpu(name, x, who):
+    """Refuse a tensor that is not on the CPU."""
+    is_tensor(name, x)
+    if x.device.type != "cpu":
+        raise ValueError(
+            f"{who} runs on the CPU, got {name} on {x.device}; move the arguments with .cpu() first"
+        )
+
+
 def finite(name, x):
     """Refuse NaN and infinity."""
     # One reduction: NaN and infinity survive every sum, so a finite sum proves finite terms. Only

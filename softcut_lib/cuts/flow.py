@@ -52,19 +52,14 @@ def max_flow(scores, weights, *, offsets=None, seeds=None):
         >>> max_flow(scores, w)
         MaxFlow(value=tensor([1.]), labels=tensor([[[[ True, False]]]]))
     """
-    check.is_tensor("scores", scores)
-    if scores.device.type != "cpu":
-        raise ValueError(
-            f"max_flow runs on the CPU, got scores on {scores.device}; move scores and weights "
-            "with .cpu() first"
-        )
+    check.on_cpu("scores", scores, "max_flow")
     system = cut_system(scores, weights, offsets)
     if scores.shape[1] != 1:
         raise ValueError(
             f"scores must have one label channel, (B, 1, *grid), got shape {tuple(scores.shape)}; "
             "a single minimum cut separates two labels only"
         )
-    joints = _joints(system)
+    ends = joints(system)
     if seeds is not None:
         check_seeds(seeds, (system.batch, *system.grid), labels=2)
         incident = system.diagonal()[:, 0] - system.ground  # all weights that meet at a pixel
@@ -78,7 +73,7 @@ def max_flow(scores, weights, *, offsets=None, seeds=None):
             feed = np.where(seeds[k].numpy() == 1, held, feed)
             drain = np.where(seeds[k].numpy() == 0, held, drain)
         capacity = [w[k].detach().double().flatten().numpy() for w in system.weights]
-        return _cut(feed, drain, *joints, np.concatenate(capacity))
+        return _cut(feed, drain, *ends, np.concatenate(capacity))
 
     if system.batch == 1:
         cuts = [one(0)]
@@ -129,7 +124,7 @@ def check_seeds(seeds, shape, labels, name="seeds"):
         )
 
 
-def _joints(system):
+def joints(system):
     """Numbers of the two pixels that each edge joins, offset after offset."""
     node = torch.arange(int(np.prod(system.grid))).view(system.grid)
     tails = [tail(node, o).flatten().numpy() for o in system.offsets]

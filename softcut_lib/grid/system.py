@@ -219,7 +219,7 @@ def _fit_weights(weights, offsets, grid):
             )
     if grid is None:
         grid = tuple(n + abs(o) for n, o in zip(weights[0].shape[-dim:], offsets[0], strict=True))
-    grid = tuple(int(n) for n in grid)
+    grid = tuple(grid)  # no int(): where a graph is recorded, a length may be a symbol
     if min(grid) < 1:
         raise ValueError(f"the grid must have at least one pixel along every axis, got {grid}")
     shapes = [edge_shape(grid, o) for o in offsets]

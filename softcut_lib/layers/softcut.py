@@ -13,10 +13,9 @@ import torch
 from torch import nn
 
 from softcut_lib import _checks as checks
-from softcut_lib.grid.edges import jump
-from softcut_lib.grid.system import GridSystem
+from softcut_lib.layers import arguments, batching, operator
+from softcut_lib.layers.passes import answer, gradients
 from softcut_lib.solvers.conjugate import CG
-from softcut_lib.solvers.interface import warn_unless_converged
 
 
 def soft_cut(
@@ -57,35 +56,50 @@ def soft_cut(
         >>> soft_cut(scores, [torch.zeros(1, 0, 2), torch.ones(1, 1, 1)])
         tensor([[[[2., 1.]]]])
     """
-    scores, ground, weights = _prepare(scores, ground, weights)
+    scores, ground, weights = arguments.prepare(scores, ground, weights)
+    offsets = arguments.check_shapes(scores, ground, weights, offsets)
     solver = CG() if solver is None else solver
-    system = _system(scores, weights, offsets, ground, check)
-    if hasattr(solver, "factor"):
-        with torch.no_grad():
-            solver = solver.factor(system)
-    adjoint = solver if adjoint is None else adjoint
-    run = _Run(system.offsets, solver, adjoint, log, "forward")
+    if operator.recording():
+        return operator.record(scores, ground, weights, offsets, solver, adjoint, log, check)
+    solver = _Kept(solver)
+    adjoint = solver if adjoint is None else _Kept(adjoint)
+    run = _Run(offsets, solver, adjoint, log, "forward", check)
     return _SoftCut.apply(scores, ground, run, *weights)
+
+
+class _Kept:
+    """A solver whose factor, where it has one, is made once and serves every pass."""
+
+    def __init__(self, solver):
+        self.solver, self.factor, self.form = solver, None, None
+        self.accept = getattr(solver, "accept", False)
+
+    def __call__(self, system, rhs):
+        if not hasattr(self.solver, "factor"):
+            return self.solver(system, rhs)
+        # vmap may repeat the circuits of the forward pass in the backward pass: then factor those
+        if self.form != (system.batch, system.labels):
+            self.factor, self.form = self.solver.factor(system), (system.batch, system.labels)
+        return self.factor(system, rhs)
 
 
 class _Run(NamedTuple):
     """The options of one application of the layer, and which pass it belongs to."""
 
     offsets: tuple
-    solver: object
-    adjoint: object
+    solver: _Kept
+    adjoint: _Kept
     log: object
     name: str
+    check: bool
 
 
 class _SoftCut(torch.autograd.Function):
     @staticmethod
     def forward(scores, ground, run, *weights):
-        system = _bare_system(scores, ground, run, weights)
-        x, info = run.solver(system, scores)
+        x, info = answer(scores, ground, weights, run.offsets, run.solver, run.name, run.check)
         if run.log is not None:
             run.log(info)
-        warn_unless_converged(run.solver, info, f"soft_cut, {run.name} pass")
         return x
 
     @staticmethod
@@ -98,90 +112,21 @@ class _SoftCut(torch.autograd.Function):
     def backward(ctx, gradient):
         x, *weights = ctx.saved_tensors
         ground = weights.pop(0) if ctx.grounded else None
-        adjoint = ctx.run.adjoint
-        if hasattr(adjoint, "factor"):
-            with torch.no_grad():
-                adjoint = adjoint.factor(_bare_system(x, ground, ctx.run, weights))
-        run = ctx.run._replace(solver=adjoint, adjoint=adjoint, name="backward")
+        run = ctx.run._replace(solver=ctx.run.adjoint, name="backward", check=False)
         solution = _SoftCut.apply(gradient, ground, run, *weights)
-        to_ground = None
-        if ctx.needs_input_grad[1]:
-            to_ground = _like(-solution * x, ground)
-        to_weights = [
-            _like(-jump(solution, offset) * jump(x, offset), w) if needed else None
-            for offset, w, needed in zip(
-                run.offsets, weights, ctx.needs_input_grad[3:], strict=True
-            )
-        ]
+        needed = (ctx.needs_input_grad[1], *ctx.needs_input_grad[3:])
+        to_ground, to_weights = gradients(solution, x, ground, weights, run.offsets, needed)
         return solution, to_ground, None, *to_weights
 
-
-def _bare_system(scores, ground, run, weights):
-    """The system of arguments that have been checked before."""
-    return GridSystem(
-        weights, offsets=run.offsets, ground=ground, grid=scores.shape[2:], check=False
-    )
-
-
-def _like(gradient, shared):
-    """A gradient (B, L, ...) summed over labels where the argument had no label axis."""
-    return gradient.sum(1) if shared.dim() < gradient.dim() else gradient
-
-
-def _prepare(scores, ground, weights):
-    """Types of the arguments; under autocast, half precision becomes float32."""
-    checks.is_tensor("scores", scores)
-    if isinstance(weights, torch.Tensor) or not isinstance(weights, tuple | list):
-        raise TypeError(
-            "weights must be a list with one tensor per offset, such as [C, R] in 2-D, got "
-            f"{type(weights).__name__}"
+    @staticmethod
+    def vmap(info, axes, scores, ground, run, *weights):
+        batching.refuse_batch_rules(run.solver.solver, run.adjoint.solver)
+        scores, ground, weights, unfold = batching.fold(
+            info.batch_size, (*axes[:2], *axes[3:]), scores, ground, weights
         )
-    for k, w in enumerate(weights):
-        checks.is_tensor(f"weights[{k}]", w)
-    if torch.is_autocast_enabled(scores.device.type):
-        scores, weights = _widen(scores), [_widen(w) for w in weights]
-        ground = None if ground is None else _widen(ground)
-    return scores, ground, tuple(weights)
+        return unfold(_SoftCut.apply(scores, ground, run, *weights))
 
-
-def _widen(tensor):
-    half = tensor.dtype in (torch.float16, torch.bfloat16)
-    return tensor.float() if half else tensor
-
-
-def _system(scores, weights, offsets, ground, check):
-    """The checked system of these arguments."""
-    checks.floating("scores", scores)
-    dim = len(weights) if offsets is None else len(offsets[0]) if len(offsets) else 1
-    if scores.dim() != dim + 2:
-        raise ValueError(
-            f"scores must have shape (B, L, *grid) with {dim} grid axes, as many as the offsets "
-            f"have, got shape {tuple(scores.shape)}; a single label still needs its axis: "
-            "scores[:, None]"
-        )
-    if scores.numel() == 0:
-        raise ValueError(
-            "scores must hold at least one sample, label and pixel, got shape "
-            f"{tuple(scores.shape)}"
-        )
-    if not weights:
-        raise ValueError("weights must hold at least one edge tensor, got an empty list")
-    checks.same_kind("weights[0]", weights[0], "scores", scores)
-    if weights[0].dim() and weights[0].shape[0] != scores.shape[0]:
-        raise ValueError(
-            f"weights must have the batch size of scores, {scores.shape[0]}, got "
-            f"{weights[0].shape[0]}"
-        )
-    system = GridSystem(weights, offsets=offsets, ground=ground, grid=scores.shape[2:], check=check)
-    if system.labels not in (None, scores.shape[1]):
-        raise ValueError(
-            f"weights and ground with a label axis must have {scores.shape[1]} labels as scores "
-            f"do, got {system.labels}"
-        )
-    if check:
-        checks.finite("scores", scores)
-        checks.at_least_zero("ground", system.ground, strict=True)
-    return system
+    jvp = staticmethod(batching.refuse_forward_mode)
 
 
 class SoftCut(nn.Module):

@@ -10,10 +10,12 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "grid.edges": "axis_offsets diagonal_offsets edge_shape jump spread crop_edges",
-    "grid.weights": "image_weights",
+    "grid.weights": "image_weights length_weights",
     "grid.system": "GridSystem",
     "cuts.energy": "cut_energy",
     "cuts.flow": "MaxFlow max_flow min_cut",
+    "cuts.expansion": "alpha_expansion",
+    "cuts.mixtures": "grabcut box_seeds",
     "cuts.walker": "random_walker",
     "circuits.network": (
         "grid_circuit node_voltages edge_currents kirchhoff_residual effective_resistance"

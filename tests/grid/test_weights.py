@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import softcut_lib as sc
+from softcut_lib.grid.edges import head, tail
 from tests.grids import EIGHT, random
 
 
@@ -41,3 +42,41 @@ def test_refusals():
         sc.image_weights(image)
     with pytest.raises(TypeError, match="image must be float32 or float64, got torch.uint8"):
         sc.image_weights(torch.zeros(1, 1, 3, 3, dtype=torch.uint8))
+
+
+def straight_boundary(angle, offsets, radius=110):
+    """Measured length over true length of a straight boundary inside a disk."""
+    n = 2 * radius + 41
+    y, x = torch.meshgrid(*(torch.arange(n) - n // 2 for _ in range(2)), indexing="ij")
+    half = x * math.cos(angle) + y * math.sin(angle) > 0.25
+    inside = x**2 + y**2 < radius**2
+    cut = sum(
+        w * int(((tail(half, o) != head(half, o)) & tail(inside, o)).sum())
+        for o, w in zip(offsets, sc.length_weights(offsets), strict=True)
+    )
+    return cut / (2 * radius)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "ratio"),
+    [
+        (sc.axis_offsets(2), 2**0.5),
+        ((*sc.axis_offsets(2), *sc.diagonal_offsets(2)), 1.09),
+        (
+            (*sc.axis_offsets(2), *sc.diagonal_offsets(2), (1, 2), (2, 1), (1, -2), (2, -1)),
+            1.04,
+        ),
+    ],
+    ids=["4", "8", "16"],
+)
+def test_length_weights_measure_lengths(offsets, ratio):
+    lengths = [straight_boundary(math.radians(a), offsets) for a in range(0, 180, 5)]
+    assert max(lengths) / min(lengths) < ratio * 1.01
+    assert sum(lengths) / len(lengths) == pytest.approx(1, abs=0.01)
+
+
+def test_length_weights_errors():
+    with pytest.raises(ValueError, match="different lines"):
+        sc.length_weights([(1, 0), (2, 0)])
+    with pytest.raises(ValueError, match="must have 2 entries"):
+        sc.length_weights([(1, 0, 0)])

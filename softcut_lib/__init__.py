@@ -26,6 +26,7 @@ _ROOMS = {
     "solvers.dissection": "Direct",
     "solvers.superlu": "SuperLU",
     "layers.softcut": "soft_cut SoftCut",
+    "layers.variation": "total_variation TotalVariation",
     "layers.perturbation": "perturbed fenchel_young_loss",
     "losses.dice": "dice_loss focal_dice_loss",
     "losses.pointwise": "focal_loss partial_cross_entropy",

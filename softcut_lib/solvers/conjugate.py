@@ -7,9 +7,10 @@ Each step moves along a direction p conjugate to all earlier ones:
 
 with M = 1 / diag(A) ("jacobi") or the identity. (The thesis' Algorithm 2 prints the last line with
 a minus; the sign is plus.) `_run_torch` below is the readable reference, on any device; the fused
-CPU kernel in kernels_cpu.py does the same in two passes over memory.
+kernels in kernels_cpu.py and kernels_cuda.py do the same in two passes over memory.
 """
 
+import importlib.util
 from dataclasses import dataclass
 
 import torch
@@ -35,11 +36,11 @@ class CG:
         stop: "relative", or "published": the thesis' code, ||r|| < tol * (number of values in the
             batch), the norm over the whole batch, after at least one step.
         accept: max_iter is a budget: never warn.
-        kernel: "torch" (plain tensor operations, any device), "fused" (numba, CPU), or "auto":
-            fused on the CPU, torch elsewhere.
+        kernel: "torch" (plain tensor operations, any device), "fused" (numba on the CPU, Triton on
+            CUDA), or "auto": fused on the CPU and on CUDA where Triton is installed, else torch.
 
     Raises:
-        ValueError: unknown option, or kernel="fused" for tensors that are not on the CPU.
+        ValueError: unknown option, or kernel="fused" where there is no fused kernel.
 
     Source: Hestenes and Stiefel 1952; thesis, Algorithm 2 (its line 16 with the sign corrected).
 
@@ -71,22 +72,16 @@ class CG:
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        kernel = self.kernel
-        if kernel == "auto":
-            kernel = "fused" if rhs.device.type == "cpu" else "torch"
-        if kernel == "fused" and rhs.device.type != "cpu":
-            raise ValueError(
-                f'kernel="fused" runs on the CPU, got tensors on {rhs.device}; use kernel="auto" '
-                'or "torch"'
-            )
+        kernel = _kernel(self.kernel, rhs.device)
         with torch.no_grad():
             x = _start(rhs, self.start)
-            if kernel == "fused":
-                from softcut_lib.solvers import kernels_cpu
-
-                steps, squares = kernels_cpu.run(system, rhs, x, self)
+            if kernel == "torch":
+                run = _run_torch
+            elif rhs.device.type == "cpu":
+                from softcut_lib.solvers.kernels_cpu import run
             else:
-                steps, squares = _run_torch(system, rhs, x, self)
+                from softcut_lib.solvers.launch_cuda import run
+            steps, squares = run(system, rhs, x, self)
             return x, self._info(system, rhs, x, kernel, steps, squares)
 
     def _info(self, system, rhs, x, kernel, steps, squares):
@@ -114,6 +109,29 @@ PUBLISHED_CG = CG(
 On mean-reduced losses the adjoint's right-hand side is so small that its absolute rule is met
 after the one obligatory step: the backward pass is then a single step from the gradient itself.
 """
+
+
+def _kernel(wanted, device):
+    """ "torch" or "fused", whichever is wanted on this device."""
+    fits = device.type == "cpu" or (device.type == "cuda" and _has_triton())
+    if wanted == "auto":
+        return "fused" if fits else "torch"
+    if wanted == "fused" and not fits:
+        missing = "needs triton 3.3 or newer on CUDA, which is not installed: pip install triton"
+        where = "runs on the CPU and on CUDA"
+        raise ValueError(
+            f'kernel="fused" {missing if device.type == "cuda" else where}, got tensors on '
+            f'{device}; kernel="torch" runs everywhere and "auto" chooses'
+        )
+    return wanted
+
+
+def _has_triton():
+    if importlib.util.find_spec("triton") is None:
+        return False
+    import triton
+
+    return tuple(int(n) for n in triton.__version__.split(".")[:2]) >= (3, 3)
 
 
 def _start(rhs, start):

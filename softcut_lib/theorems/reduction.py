@@ -134,6 +134,28 @@ def order_does_not_matter(reduce, *, generator):
         )
 
 
+def reduction_takes_the_least_energy(reduce, *, generator):
+    """x'Sx is the least heat that voltages x at the kept nodes can cause in the whole circuit."""
+    circuit = random_circuit(generator)
+    keep = _some(circuit, generator)
+    rest = [n for n in circuit if n not in (*keep, GROUND)]
+    A, _ = matrix_of(circuit, keep + rest)
+    S, _ = matrix_of(reduce(circuit, keep), keep)
+    k = len(keep)
+    for _ in range(5):
+        x = torch.randn(len(A), generator=generator, dtype=torch.float64).numpy()
+        heat = float(x[:k] @ S @ x[:k])
+        assert heat <= float(x @ A @ x) * (1 + 1e-9), (
+            f"the reduced circuit must take no more than any voltages inside, {x @ A @ x:.4g} W, "
+            f"got {heat:.4g} W"
+        )
+        x[k:] = -np.linalg.solve(A[k:, k:], A[k:, :k] @ x[:k])
+        assert abs(heat - float(x @ A @ x)) <= 1e-9 * heat, (
+            f"with Kirchhoff's law inside, the whole circuit takes {x @ A @ x:.6g} W and the "
+            f"reduced one must take the same, got {heat:.6g} W"
+        )
+
+
 def one_node_is_a_star(eliminate, *, generator):
     """``eliminate(circuit, node)``: w_ij + w_ie w_je / W_e; three resistors are star and delta."""
     w = torch.rand(3, generator=generator, dtype=torch.float64).add(0.1).tolist()

@@ -34,6 +34,7 @@ def test_schur_complement(offsets, seed):
         theorem.reduction_is_a_circuit,
         theorem.resistances_are_kept,
         theorem.order_does_not_matter,
+        theorem.reduction_takes_the_least_energy,
     ],
     ids=lambda f: f.__name__,
 )

@@ -44,6 +44,13 @@ def rounding(circuit, keep):
     return reduced
 
 
+def stiffer(circuit, keep):
+    reduced = sc.kron_reduce(circuit, keep)
+    for u, v, w in reduced.edges(data="conductance"):
+        reduced.edges[u, v]["conductance"] = 100 * w
+    return reduced
+
+
 def opposite(circuit, keep):
     reduced = sc.kron_reduce(circuit, keep)
     for u, v, w in reduced.edges(data="conductance"):
@@ -59,6 +66,8 @@ def opposite(circuit, keep):
         (theorem.reduction_is_equivalent, deleting, "voltages"),
         (theorem.resistances_are_kept, deleting, "ohmmeter"),
         (theorem.order_does_not_matter, rounding, "order"),
+        (theorem.reduction_takes_the_least_energy, deleting, "same"),
+        (theorem.reduction_takes_the_least_energy, stiffer, "no more"),
         (theorem.reduction_is_a_circuit, opposite, "positive"),
         (theorem.one_node_is_a_star, without_parallel, "Schur"),
     ],

@@ -20,7 +20,8 @@ def prepare(scores, ground, weights):
         )
     for k, w in enumerate(weights):
         checks.is_tensor(f"weights[{k}]", w)
-    if torch.is_autocast_enabled(scores.device.type):
+    device = scores.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         scores, weights = _widen(scores), [_widen(w) for w in weights]
         ground = None if ground is None else _widen(ground)
     return scores, ground, tuple(weights)

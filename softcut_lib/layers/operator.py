@@ -9,21 +9,24 @@ checks, the iterations, the warnings.
 """
 
 import ast
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 import torch
+from torch._C import _AutoDispatchBelowAutograd
+from torch._functorch.autograd_function import enable_single_level_autograd_function
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
 from softcut_lib.layers import batching, passes
 
 _ROOM = "softcut_lib.solvers."
 
 
-def recording():
+def recording(scores):
     """True where PyTorch is recording a graph, so that tensors may have no values yet."""
     return (
         torch.compiler.is_compiling()
+        or scores.is_meta
         or torch.jit.is_tracing()
         # fake tensors and make_fx announce themselves as dispatch modes only
         or torch._C._len_torch_dispatch_stack() > 0
@@ -34,13 +37,13 @@ def record(scores, ground, weights, offsets, solver, adjoint, log, check):
     """Put one application of the layer into the graph."""
     if log is not None:
         raise ValueError(
-            "log is called in eager mode only, a graph cannot hold it; build the layer with "
-            "log=None for torch.compile and torch.export"
+            "log is called in eager mode only, a recorded graph cannot hold it; use log=None for "
+            "torch.compile and torch.export, or keep the layer out with torch.compiler.disable(cut)"
         )
     solver = describe("solver", solver)
     adjoint = solver if adjoint is None else describe("adjoint", adjoint)
     flat = [o for offset in offsets for o in offset]
-    return solve(scores, ground, list(weights), flat, solver, adjoint, "forward", check)
+    return _solve(scores, ground, list(weights), flat, solver, adjoint, "forward", check)
 
 
 def describe(name, solver):
@@ -56,7 +59,7 @@ def describe(name, solver):
         raise TypeError(
             f"{name} must be one of the library's (CG, Multigrid, Direct, SuperLU) inside "
             f"torch.compile, torch.export and other recorded graphs, got {kind.__name__}: a graph "
-            "holds no Python objects; call the layer outside of the graph"
+            "holds no Python objects; keep the layer out of it with torch.compiler.disable(cut)"
         )
     options = [f"{field.name}={_plain(getattr(solver, field.name))!r}" for field in fields(solver)]
     return f"{kind.__name__}({', '.join(options)})"
@@ -83,62 +86,92 @@ def read(text):
     return kind(**{option.arg: ast.literal_eval(option.value) for option in call.keywords})
 
 
-# Registered when the layer is imported: a saved graph names its operators, and loading it looks
-# them up before any function of ours is called.
-@torch.library.custom_op("softcut::solve", mutates_args=())
-def solve(
-    scores: torch.Tensor,
-    ground: torch.Tensor | None,
-    weights: Sequence[torch.Tensor],
-    offsets: Sequence[int],
-    solver: str,
-    adjoint: str,
-    name: str,
-    check: bool,
-) -> torch.Tensor:
-    x, _ = passes.answer(
-        scores, ground, weights, _pairs(offsets, scores), read(solver), name, check
-    )
+def _answer(scores, ground, weights, offsets, solver, adjoint, name, check):
+    """The operator on tensors that hold numbers."""
+    offsets = _pairs(offsets, scores)
+    x, _ = passes.answer(scores, ground, weights, offsets, read(solver), name, check)
     return x.contiguous()
 
 
-@solve.register_fake
-def _(scores, ground, weights, offsets, solver, adjoint, name, check):
+def _form(scores, ground, weights, offsets, solver, adjoint, name, check):
+    """The operator on tensors that have a shape only."""
     return scores.new_empty(scores.shape)
 
 
-def _setup_context(ctx, inputs, output):
-    _, ground, weights, ctx.offsets, _, ctx.adjoint, _, _ = inputs
-    ctx.grounded = ground is not None
-    ctx.save_for_backward(output, *([ground] if ctx.grounded else []), *weights)
+def _differentiable(scores, ground, weights, *options):
+    """The operator where autograd looks: one more entry on its tape."""
+    with enable_single_level_autograd_function():
+        return _Recorded.apply(scores, ground, *options, *weights)
 
 
-def _backward(ctx, gradient):
-    x, *weights = ctx.saved_tensors
-    ground = weights.pop(0) if ctx.grounded else None
-    solution = solve(
-        gradient, ground, weights, ctx.offsets, ctx.adjoint, ctx.adjoint, "backward", False
-    )
-    needed = (ctx.needs_input_grad[1], *ctx.needs_input_grad[2])
-    to_ground, to_weights = passes.gradients(
-        solution, x, ground, weights, _pairs(ctx.offsets, x), needed
-    )
-    return solution, to_ground, to_weights, None, None, None, None, None
-
-
-solve.register_autograd(_backward, setup_context=_setup_context)
-
-
-@solve.register_vmap
-def _(info, axes, scores, ground, weights, offsets, solver, adjoint, name, check):
+def _batched(info, axes, scores, ground, weights, offsets, solver, adjoint, name, check):
+    """The operator under vmap."""
     batching.refuse_batch_rules(read(solver), read(adjoint))
     scores, ground, weights, unfold = batching.fold(
         info.batch_size, (*axes[:2], *axes[2]), scores, ground, weights
     )
-    return unfold(solve(scores, ground, weights, offsets, solver, adjoint, name, check))
+    return unfold(_solve(scores, ground, weights, offsets, solver, adjoint, name, check))
+
+
+class _Recorded(torch.autograd.function._SingleLevelFunction):
+    # torch.library.register_autograd would do for torch.compile, but it cannot be combined with
+    # torch.func.grad and loses forward-mode tangents without a word. A function of one level
+    # belongs to the innermost derivative only; the outer ones see the operator that it calls, for
+    # which autograd has to be on again.
+    @staticmethod
+    def forward(scores, ground, offsets, solver, adjoint, name, check, *weights):
+        with (
+            torch.enable_grad(),
+            _set_fwd_grad_enabled(True),
+            torch._C._AutoDispatchBelowAutograd(),
+        ):
+            return _solve(scores, ground, weights, offsets, solver, adjoint, name, check)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ground, ctx.offsets, _, ctx.adjoint, _, _, *weights = inputs
+        ctx.grounded = ground is not None
+        ctx.save_for_backward(output, *([ground] if ctx.grounded else []), *weights)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, *weights = ctx.saved_tensors
+        ground = weights.pop(0) if ctx.grounded else None
+        options = (ctx.offsets, ctx.adjoint, ctx.adjoint, "backward", False)
+        solution = _solve(gradient, ground, weights, *options)
+        needed = (ctx.needs_input_grad[1], *ctx.needs_input_grad[7:])
+        to_ground, to_weights = passes.gradients(
+            solution, x, ground, weights, _pairs(ctx.offsets, x), needed
+        )
+        return solution, to_ground, *[None] * len(options), *to_weights
+
+    jvp = staticmethod(batching.refuse_forward_mode)
+
+
+def _register():
+    """Make the operator known to PyTorch as torch.ops.softcut.solve."""
+    library = torch.library.Library("softcut", "DEF")
+    tags = [getattr(torch.Tag, tag, None) for tag in ("pt2_compliant_tag", "cudagraph_unsafe")]
+    library.define(
+        "solve(Tensor scores, Tensor? ground, Tensor[] weights, int[] offsets, str solver, "
+        "str adjoint, str name, bool check) -> Tensor",
+        tags=[tag for tag in tags if tag is not None],
+    )
+    library.impl("solve", _answer, "CompositeExplicitAutograd")
+    library.impl("solve", _differentiable, "Autograd")
+    torch.library.register_fake("softcut::solve", _form, lib=library)
+    torch.library.register_vmap("softcut::solve", _batched, lib=library)
+    return library
 
 
 def _pairs(flat, scores):
     """The offsets, which an operator takes as one flat list."""
     dim = scores.dim() - 2
     return tuple(tuple(flat[i : i + dim]) for i in range(0, len(flat), dim))
+
+
+# At import, because a saved graph names its operators, and loading it looks them up before any
+# function of ours is called. The registration lives as long as this object; a reload renews it.
+globals().pop("_LIBRARY", None)
+_LIBRARY = _register()
+_solve = torch.ops.softcut.solve.default

@@ -59,7 +59,7 @@ def soft_cut(
     scores, ground, weights = arguments.prepare(scores, ground, weights)
     offsets = arguments.check_shapes(scores, ground, weights, offsets)
     solver = CG() if solver is None else solver
-    if operator.recording():
+    if operator.recording(scores):
         return operator.record(scores, ground, weights, offsets, solver, adjoint, log, check)
     solver = _Kept(solver)
     adjoint = solver if adjoint is None else _Kept(adjoint)

@@ -28,6 +28,7 @@ _ROOMS = {
     "layers.softcut": "soft_cut SoftCut",
     "layers.variation": "total_variation TotalVariation",
     "layers.perturbation": "perturbed fenchel_young_loss",
+    "layers.program": "linear_program_cut",
     "losses.dice": "dice_loss focal_dice_loss",
     "losses.pointwise": "focal_loss partial_cross_entropy",
     "models.basic": "BasicNet EdgeNet",

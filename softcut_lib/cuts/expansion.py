@@ -57,7 +57,7 @@ def alpha_expansion(scores, weights, *, offsets=None, seeds=None, max_cycles=20)
         )
     if seeds is not None:
         check_seeds(seeds, (batch, *grid), count)
-    ends = joints(system)
+    ends = joints(system.grid, system.offsets)
 
     def one(k):
         cost = scores[k].detach().double().flatten(1).numpy()

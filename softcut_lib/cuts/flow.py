@@ -59,7 +59,7 @@ def max_flow(scores, weights, *, offsets=None, seeds=None):
             f"scores must have one label channel, (B, 1, *grid), got shape {tuple(scores.shape)}; "
             "a single minimum cut separates two labels only"
         )
-    ends = joints(system)
+    ends = joints(system.grid, system.offsets)
     if seeds is not None:
         check_seeds(seeds, (system.batch, *system.grid), labels=2)
         incident = system.diagonal()[:, 0] - system.ground  # all weights that meet at a pixel
@@ -124,11 +124,11 @@ def check_seeds(seeds, shape, labels, name="seeds"):
         )
 
 
-def joints(system):
+def joints(grid, offsets):
     """Numbers of the two pixels that each edge joins, offset after offset."""
-    node = torch.arange(int(np.prod(system.grid))).view(system.grid)
-    tails = [tail(node, o).flatten().numpy() for o in system.offsets]
-    heads = [head(node, o).flatten().numpy() for o in system.offsets]
+    node = torch.arange(int(np.prod(grid))).view(grid)
+    tails = [tail(node, o).flatten().numpy() for o in offsets]
+    heads = [head(node, o).flatten().numpy() for o in offsets]
     return np.concatenate(tails), np.concatenate(heads)
 
 

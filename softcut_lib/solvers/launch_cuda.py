@@ -145,7 +145,7 @@ class _Machine:
     def look(self):
         """(does any system still run, the most steps taken): here the host waits."""
         self._advance(work=False)
-        running, taken = self.flags[:2].amax(1).tolist()
+        running, taken = self.flags[:2].amax(1).cpu().tolist()
         return bool(running), taken
 
     def _advance(self, work):

@@ -11,7 +11,7 @@ READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all lab lint clean
+.PHONY: help book test test-all lab bench lint clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -29,6 +29,15 @@ test-all: $(READY)  ## run all tests, also the long matrices and trainings
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/jupyter lab notebooks
+
+bench: $(READY)  ## time the solvers beside their peers, about 25 minutes (BENCH=--quick: 3)
+	@$(PIP) --no-build-isolation -e ".[bench]"
+	@for peer in "scikit-sparse<0.5" torch-sparse-solve; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" CPATH="$$CPATH:/usr/include/suitesparse" \
+		$(PIP) --no-build-isolation "$$peer" >/dev/null 2>&1 \
+		|| echo "$$peer was not built; its rows are left out. It needs a C++ compiler and" \
+			"the headers of SuiteSparse (Debian and Ubuntu: libsuitesparse-dev)."; done
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(READY)  ## check style, formatting, and that no notebook holds outputs
 	@$(BIN)/ruff check .

@@ -50,7 +50,7 @@ def parse(argv):
     add("--list", action="store_true", help="only say which peers are installed")
     options = parser.parse_args(argv)
     options.sizes = options.sizes or [_size(s) for s in (SIZES[:2] if options.quick else SIZES)]
-    options.batches = options.batches or (BATCHES[:2] if options.quick else BATCHES)
+    options.batches = options.batches or (BATCHES[1:2] if options.quick else BATCHES)
     options.minutes = options.minutes or (2 if options.quick else 20)
     if options.quick:
         options.seconds, options.limit = min(options.seconds, 0.1), min(options.limit, 0.4)

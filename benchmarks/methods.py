@@ -5,6 +5,7 @@ work, from scores and weights to the output and its gradients, and returns an `A
 """
 
 import importlib
+import re
 from dataclasses import dataclass, field
 
 import torch
@@ -62,7 +63,8 @@ class Method:
             if name:
                 getattr(found, name)
         except Exception as error:  # a broken build fails in many ways, and all are reported
-            return f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            return re.sub(r"[(\s]/\S+", "", reason)  # without this machine's folders
         return None
 
 
@@ -126,7 +128,6 @@ OURS = [
     Method(
         "CG, torch kernel",
         layer(_cg(kernel="torch")),
-        ours=True,
         tuned_by=layer(_cg()),
         note="the readable reference, diagonal preconditioner",
     ),
@@ -165,12 +166,19 @@ PLAIN = [
         "plain CG",
         _loop,
         tuned_by=_FAST_PLAIN,
-        note="the thesis' algorithm in plain tensor operations, stopped by a relative rule",
+        note="the thesis' algorithm in plain tensor operations with few temporaries, stopped by a "
+        "relative rule",
+    ),
+    Method(
+        "plain CG, torch kernel",
+        layer(_cg(kernel="torch", preconditioner=None, start="rhs")),
+        tuned_by=_FAST_PLAIN,
+        note="the same algorithm as the library's readable reference writes it",
     ),
     Method(
         "plain CG, torch.compile",
         _compiled,
         tuned_by=_FAST_PLAIN,
-        note="the same loop, its step compiled",
+        note="the loop of plain CG, its step compiled",
     ),
 ]

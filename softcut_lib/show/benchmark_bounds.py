@@ -86,13 +86,17 @@ def _all(text, found, kinds, limit):
 
 def _plain(results):
     kinds = list(results["kinds"])
-    found = _against(results, "plain CG", kinds)
-    text = "best of ours at least 15 times faster than plain CG, geometric mean over the weights"
-    if set(found) != set(kinds):
-        yield text, "-", "", None
-        return
-    mean = np.exp(np.mean([np.log(ratio) for ratio, *_ in found.values()], 0))
-    yield text, _times(mean), _words(found), bool(mean[0] >= 15)
+    for peer, words in (
+        ("plain CG", "plain CG"),
+        ("plain CG, torch kernel", "plain CG as the reference writes it"),
+    ):
+        found = _against(results, peer, kinds)
+        text = f"best of ours at least 15 times faster than {words}, geometric mean"
+        if set(found) != set(kinds):
+            yield text, "-", "", None
+            continue
+        mean = np.exp(np.mean([np.log(ratio) for ratio, *_ in found.values()], 0))
+        yield text, _times(mean), _words(found), bool(mean[0] >= 15)
 
 
 def _klu(results):

@@ -147,7 +147,8 @@ def test_pages_learn_what_is_missing(tmp_path):
 
 def test_the_books_files_are_valid_and_hold_no_path_of_a_machine():
     for path in sorted((ROOT / "book" / "results").glob("*.json")):
-        read_results(path)
+        if not path.match("solvers-*"):  # benchmarks have a form of their own
+            read_results(path)
         assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text()), path
 
 

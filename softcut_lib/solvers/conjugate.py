@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.solvers.interface import SolveInfo, fits, norms, true_residual
+from softcut_lib.solvers.interface import SolveInfo, fits, lengths_of, relative_residual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +78,21 @@ class CG:
             if kernel == "torch":
                 run = _run_torch
             elif rhs.device.type == "cpu":
-                from softcut_lib.solvers.kernels_cpu import run
+                from softcut_lib.solvers.flat import run
             else:
                 from softcut_lib.solvers.launch_cuda import run
-            steps, squares = run(system, rhs, x, self)
-            return x, self._info(system, rhs, x, kernel, steps, squares)
+            steps, squares, *lengths = run(system, rhs, x, self)
+            return x, self._info(system, rhs, x, kernel, steps, squares, lengths)
 
-    def _info(self, system, rhs, x, kernel, steps, squares):
-        residual, rounding = true_residual(system, rhs, x)
-        tol = self.tol
-        size = norms(rhs)
-        if self.stop == "published":
-            tol = self.tol * rhs.numel() / torch.where(size == 0, 1, size)
-        history = squares.sqrt() / torch.where(size == 0, 1, size)
+    def _info(self, system, rhs, x, kernel, steps, squares, lengths):
+        if not lengths:
+            lengths = lengths_of(system, rhs, x)
+        size = torch.where(lengths[2] == 0, 1, lengths[2])
+        tol = self.tol * rhs.numel() / size if self.stop == "published" else self.tol
+        history = squares.sqrt() / size
+        residual, rounding = relative_residual(*lengths, torch.finfo(rhs.dtype).eps)
+        # Where the recurrence has converged, x is as good as this precision's A x can tell.
+        rounding = torch.where(history[-1] <= tol, rounding, rounding.clamp(max=0.01))
         return SolveInfo(
             solver=type(self).__name__,
             kernel=kernel,

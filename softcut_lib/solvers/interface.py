@@ -145,11 +145,24 @@ def true_residual(system, rhs, x):
     No x in this precision does better than a few eps ||A||_inf ||x||. An x of which more than one
     part in a hundred is missing is no answer, whatever its norm.
     """
-    size = norms(rhs)
-    scale = torch.where(size == 0, 1, size)
+    lengths = lengths_of(system, rhs, x)
+    residual, rounding = relative_residual(*lengths, torch.finfo(rhs.dtype).eps)
+    return residual, rounding.clamp(max=0.01)
+
+
+def lengths_of(system, rhs, x):
+    """||rhs - A x||, ||x||, ||rhs|| and ||A||_inf of each sample and label, float64 (B, L)."""
     # row sums of |A|: the off-diagonal entries of a row add up to its diagonal minus the ground
     rows = (2 * system.diagonal() - system.labeled(system.ground)).flatten(2).amax(2).double()
-    residual = norms(rhs - system @ x) / scale
-    residual = torch.where(size.isfinite(), residual.nan_to_num(torch.inf), torch.nan)
-    eps = torch.finfo(rhs.dtype).eps
-    return residual, (8 * eps * rows * norms(x) / scale).clamp(max=0.01)
+    return norms(rhs - system @ x), norms(x), norms(rhs), rows
+
+
+def relative_residual(residual, answer, size, rows, eps):
+    """(||rhs - A x||, 8 eps ||A||_inf ||x||) / ||rhs||, from ||rhs - A x||, ||x||, ||rhs||, ||A||.
+
+    The second is how much an x of precision eps may miss: it solves a system that differs from A
+    by a few eps. The residual is 0 where rhs is, infinite where x is not finite, NaN where rhs is.
+    """
+    scale = torch.where(size == 0, 1, size)
+    relative = torch.where(size.isfinite(), (residual / scale).nan_to_num(torch.inf), torch.nan)
+    return relative, 8 * eps * rows * answer / scale

@@ -1,260 +1,299 @@
 """The fused CPU kernel of conjugate gradients, compiled by numba (chapter 5).
 
 The grid is flattened. An edge of offset o joins pixel i to i + s, s the flat stride of o, and its
-weight stands in one array per offset, zero where the grid ends. With a margin of zeros as wide as
-the largest stride P, the product
+weight stands in one array per offset, zero where the grid ends. With a margin of zeros at least as
+wide as the largest stride, the product
 
-    (A p)_i = a_ii p_i - sum_k (w_k[i] p[i + s_k] + w_k[i - s_k] p[i - s_k])
+    (A p)_i = ground_i p_i + sum_k (w_k[i] (p_i - p[i + s_k]) + w_k[i - s_k] (p_i - p[i - s_k]))
 
-is one loop without a branch, the same for every dimension and every set of offsets. Each step
-passes over memory twice, in slices that stay in the first-level cache: `_advance` renews the
-direction p and multiplies it by A, `_descend` renews x and r and their norms. Sums are float64.
+is one loop without a branch, the same for every dimension and every set of offsets. Differences
+come first and no diagonal is formed: a diagonal of 1e8 + 1 in float32 has lost the 1, and with it
+the ground, which alone fixes x (trained weights reach 1e7).
+
+A step passes over memory twice, in slices that stay in the first-level cache: `_advance` renews x
+and the direction p and multiplies it by A, `_descend` renews r and its norms. Sums are float64,
+taken slice by slice and added in the order of the slices: an answer depends neither on its batch
+nor on the number of threads, to the last bit.
 """
 
-import numba
+import types
+from collections import namedtuple
+
 import numpy as np
-import torch
 from numba import njit, prange
 
-from softcut_lib.grid.edges import at_head, at_tail
-
-# numba's default order would take a layer that is not safe when called from several threads
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-
 SLICE = 2048
+LINE = 64  # bytes of a cache line and of the widest vector: arrays begin on one
 # Sums may be reordered (that is what lets them run in vector registers); NaN and infinity are kept.
-_options = {"cache": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+LOOSE = {"reassoc", "contract", "nsz", "arcp"}
+_options = {"cache": True, "fastmath": LOOSE}
+
+# One system: weights (K, margin + row), strides (K,), ground (n,). See `flat.flatten`.
+Circuit = namedtuple("Circuit", "weights strides ground margin")
+# Its arrays while it is solved: p (row + 2 margin), M the diagonal preconditioner, the others (n,).
+Vectors = namedtuple("Vectors", "rhs x r p q M")
 
 
-@njit(**_options)
-def _multiply_slice(weights, strides, diagonal, p, margin, q, a, b):
-    """q[a:b] = (A p)[a:b]; the slices make all loops start at 0, which is what vectorizes."""
-    out, center, diag = q[a:b], p[margin + a : margin + b], diagonal[a:b]
-    for j in range(b - a):
-        out[j] = diag[j] * center[j]
-    for k in range(len(strides)):
-        s = strides[k]
-        to_head, to_tail = (
-            weights[k, margin + a : margin + b],
-            weights[k, margin + a - s : margin + b - s],
-        )
-        ahead, behind = p[margin + a + s : margin + b + s], p[margin + a - s : margin + b - s]
-        for j in range(b - a):
-            out[j] -= to_head[j] * ahead[j] + to_tail[j] * behind[j]
+def compiled(**options):
+    """numba's njit; what it compiles is kept on disk wherever there is a folder it may write to."""
+
+    def decorate(function):
+        if options.get("parallel"):
+            # code on disk goes by the function's name, whatever the options: this is another one
+            name = f"{function.__name__}_threads"
+            function = types.FunctionType(function.__code__, function.__globals__, name)
+            function.__qualname__ = name
+        settings = {"nogil": True, "error_model": "numpy", **options}
+        try:
+            return njit(cache=True, **settings)(function)
+        except RuntimeError:  # neither the package's folder nor the user's cache is writable
+            return njit(**settings)(function)
+
+    return decorate
 
 
-@njit(**_options)
-def _multiply(weights, strides, diagonal, p, margin, q):
-    """q = A p."""
-    for a in range(0, len(q), SLICE):
-        _multiply_slice(weights, strides, diagonal, p, margin, q, a, min(a + SLICE, len(q)))
-
-
-@njit(**_options)
-def _renew_direction(beta, r, inverse, p, margin, a, b):
-    """p = M r + beta p on [a, b), M the diagonal preconditioner."""
-    out, residual, scale = p[margin + a : margin + b], r[a:b], inverse[a:b]
-    for j in range(b - a):
-        out[j] = residual[j] * scale[j] + beta * out[j]
-
-
-@njit(**_options)
-def _advance(weights, strides, diagonal, inverse, beta, r, p, margin, q):
-    """p = M r + beta p and q = A p in one pass; returns <p, q>."""
-    n, total = len(q), 0.0
-    # The product at pixel i reads p up to i + margin, so the direction runs that far ahead.
-    _renew_direction(beta, r, inverse, p, margin, 0, min(margin, n))
-    for a in range(0, n, SLICE):
-        b = min(a + SLICE, n)
-        _renew_direction(beta, r, inverse, p, margin, min(a + margin, n), min(b + margin, n))
-        _multiply_slice(weights, strides, diagonal, p, margin, q, a, b)
-        direction, product = p[margin + a : margin + b], q[a:b]
-        for j in range(b - a):
-            total += np.float64(direction[j]) * np.float64(product[j])
+@compiled()
+def ordered_sum(parts):
+    """Added in this order, whichever thread computed the parts."""
+    total = 0.0
+    for part in parts:
+        total += part
     return total
 
 
-@njit(**_options)
-def _descend(alpha, inverse, p, margin, q, x, r):
-    """x += alpha p and r -= alpha q in one pass; returns <r, r> and <r, M r>."""
-    n, square, energy = len(q), 0.0, 0.0
-    for a in range(0, n, SLICE):
-        b = min(a + SLICE, n)
-        direction, product, scale = p[margin + a : margin + b], q[a:b], inverse[a:b]
-        answer, residual = x[a:b], r[a:b]
-        for j in range(b - a):
-            answer[j] += alpha * direction[j]
-            residual[j] -= alpha * product[j]
-        for j in range(b - a):
-            term = np.float64(residual[j]) * np.float64(residual[j])
-            square += term
-            energy += term * scale[j]
-    return square, energy
+@compiled()
+def aligned(rows, n, like):
+    """Zeros (rows, n) of that type; where rows are whole cache lines, each begins on one."""
+    lane = LINE // like.itemsize
+    space = np.zeros(rows * n + lane, like.dtype)
+    first = -(space.ctypes.data // like.itemsize) % lane
+    return space[first : first + rows * n].reshape(rows, n)
 
 
-@njit(**_options)
-def _norms(r, inverse):
+@compiled(fastmath=LOOSE)
+def multiply_slice(A, p, q, a, b):
+    """q[a:b] = (A p)[a:b]; the slices make all loops start at 0, which is what vectorizes."""
+    first, last = A.margin + a, A.margin + b
+    out, here, ground = q[a:b], p[first:last], A.ground[a:b]
+    for k in range(len(A.strides)):
+        s = A.strides[k]
+        to_head, to_tail = A.weights[k, first:last], A.weights[k, first - s : last - s]
+        ahead, behind = p[first + s : last + s], p[first - s : last - s]
+        if k == 0:
+            for j in range(b - a):
+                flow = to_head[j] * (here[j] - ahead[j]) + to_tail[j] * (here[j] - behind[j])
+                out[j] = ground[j] * here[j] + flow
+        else:
+            for j in range(b - a):
+                out[j] += to_head[j] * (here[j] - ahead[j]) + to_tail[j] * (here[j] - behind[j])
+
+
+@compiled(fastmath=LOOSE)
+def dot(u, v):
+    """<u, v> in float64."""
+    total = 0.0
+    for j in range(len(u)):
+        total += np.float64(u[j]) * np.float64(v[j])
+    return total
+
+
+@compiled(fastmath=LOOSE)
+def _renew(v, alpha, beta, margin, a, b):
+    """x += alpha p, then p = M r + beta p, on [a, b)."""
+    p, x, r, scale = v.p[margin + a : margin + b], v.x[a:b], v.r[a:b], v.M[a:b]
+    for j in range(b - a):
+        before = p[j]
+        x[j] += alpha * before
+        p[j] = scale[j] * r[j] + beta * before
+
+
+@compiled()
+def _advance(A, v, alpha, beta, piece, parts):
+    """`_renew` and q = A p on a piece [a, b) in one pass; parts[0] gets <p, q>, slice by slice.
+
+    The product at pixel i reads p up to i + margin, so the renewal runs that far ahead. Where the
+    piece borders on another one, `_together` has renewed p before, margin wide on both sides.
+    """
+    n, margin = len(v.x), A.margin
+    done = piece[0] + margin if piece[0] else 0
+    end = piece[1] - margin if piece[1] < n else n
+    for a in range(piece[0], piece[1], SLICE):
+        b = min(a + SLICE, piece[1])
+        reach = min(b + margin, end)
+        if reach > done:
+            _renew(v, alpha, beta, margin, done, reach)
+            done = reach
+        multiply_slice(A, v.p, v.q, a, b)
+        parts[0, a // SLICE] = dot(v.p[margin + a : margin + b], v.q[a:b])
+
+
+@compiled(fastmath=LOOSE)
+def _descend_slice(alpha, q, scale, r):
     square, energy = 0.0, 0.0
     for j in range(len(r)):
-        term = np.float64(r[j]) * np.float64(r[j])
+        value = r[j] - alpha * q[j]
+        r[j] = value
+        term = np.float64(value) * np.float64(value)
         square += term
-        energy += term * inverse[j]
+        energy += term * scale[j]
     return square, energy
 
 
-@njit(**_options)
-def _first_residual(weights, strides, diagonal, rhs, p, margin, x, r):
-    """r = rhs - A x; p is scratch and left zero."""
-    p[margin : margin + len(x)] = x
-    _multiply(weights, strides, diagonal, p, margin, r)
-    p[:] = 0
-    for j in range(len(r)):
-        r[j] = rhs[j] - r[j]
+@compiled()
+def _descend(v, alpha, piece, parts):
+    """r -= alpha q on a piece; parts[:2] get <r, r> and <r, M r>, slice by slice."""
+    for a in range(piece[0], piece[1], SLICE):
+        b = min(a + SLICE, piece[1])
+        part = _descend_slice(alpha, v.q[a:b], v.M[a:b], v.r[a:b])
+        parts[0, a // SLICE], parts[1, a // SLICE] = part
 
 
-def _relative(
-    weights, strides, diagonal, inverse, matrix, rhs, x, margin, tol, max_iter, steps, history
-):
-    """Solve each system by itself, one per core, until ||r|| <= tol ||rhs||."""
-    for s in prange(len(rhs)):
-        m, n, number = matrix[s], rhs.shape[1], rhs.dtype.type
-        r, q = np.empty_like(rhs[s]), np.empty_like(rhs[s])
-        p = np.zeros(n + 2 * margin, rhs.dtype)
-        target = tol * tol * _norms(rhs[s], inverse[m])[0]
-        _first_residual(weights[m], strides, diagonal[m], rhs[s], p, margin, x[s], r)
-        square, energy = _norms(r, inverse[m])
-        history[0, s] = square
-        beta, k = number(0), 0
-        while k < max_iter and square > target:
-            curvature = _advance(
-                weights[m], strides, diagonal[m], inverse[m], beta, r, p, margin, q
-            )
-            if not curvature > 0:  # rounding has used the directions up, or NaN
-                square = np.nan if np.isnan(curvature) else square
-                break
-            before = energy
-            square, energy = _descend(number(energy / curvature), inverse[m], p, margin, q, x[s], r)
-            beta = number(energy / before)
-            k += 1
-            history[k, s] = square
-        if not np.isfinite(square):
-            x[s, :] = np.nan
-        history[k + 1 :, s] = square
-        steps[s] = k
+@compiled(fastmath=True)
+def _scale_slice(A, jacobi, scale, a, b):
+    """scale = 1 / diag(A) or ones on [a, b); returns the largest row sum of |A| there."""
+    first, last = A.margin + a, A.margin + b
+    ground, most = A.ground[a:b], A.ground[a]
+    for j in range(b - a):
+        scale[j] = 0
+    for k in range(len(A.strides)):
+        s = A.strides[k]
+        to_head, to_tail = A.weights[k, first:last], A.weights[k, first - s : last - s]
+        for j in range(b - a):
+            scale[j] += to_head[j] + to_tail[j]
+    for j in range(b - a):
+        most = max(most, ground[j] + 2 * scale[j])
+        scale[j] = 1 / (ground[j] + scale[j]) if jacobi else 1
+    return most
 
 
-def _published(
-    weights, strides, diagonal, inverse, matrix, rhs, x, margin, bound, max_iter, steps, history
-):
-    """All systems step together, at least once, until the norm over the whole batch < bound."""
-    count, n, number = len(rhs), rhs.shape[1], rhs.dtype.type
-    r, q = np.empty_like(rhs), np.empty_like(rhs)
-    p = np.zeros((count, n + 2 * margin), rhs.dtype)
-    energy, square, beta = np.empty(count), np.empty(count), np.zeros(count)
-    for s in prange(count):
-        m = matrix[s]
-        _first_residual(weights[m], strides, diagonal[m], rhs[s], p[s], margin, x[s], r[s])
-        square[s], energy[s] = _norms(r[s], inverse[m])
-        history[0, s] = square[s]
+@compiled()
+def _prepare(A, v, jacobi, piece, parts):
+    """M, r = rhs and p = x on a piece; parts get <r, r>, <r, M r> and row sums, slice by slice."""
+    for a in range(piece[0], piece[1], SLICE):
+        b = min(a + SLICE, piece[1])
+        parts[2, a // SLICE] = _scale_slice(A, jacobi, v.M[a:b], a, b)
+    for i in range(piece[0], piece[1]):
+        v.r[i], v.p[A.margin + i] = v.rhs[i], v.x[i]
+    _descend(v, v.x.dtype.type(0), piece, parts)
+
+
+@compiled()
+def _residual(A, v, piece, parts):
+    """r = rhs - A p on a piece; parts[:2] get <r, r> and <r, M r>, slice by slice."""
+    for a in range(piece[0], piece[1], SLICE):
+        multiply_slice(A, v.p, v.q, a, min(a + SLICE, piece[1]))
+    for i in range(piece[0], piece[1]):
+        v.r[i] = v.rhs[i]
+    _descend(v, v.x.dtype.type(1), piece, parts)
+
+
+@compiled(fastmath=LOOSE)
+def _finish(v, alpha, finite, margin, piece, parts):
+    """The last x += alpha p, and p = x, on a piece; parts[2] gets <x, x>, slice by slice."""
+    for a in range(piece[0], piece[1], SLICE):
+        b = min(a + SLICE, piece[1])
+        x, p = v.x[a:b], v.p[margin + a : margin + b]
+        for j in range(b - a):
+            x[j] = x[j] + alpha * p[j] if finite else np.nan
+            p[j] = x[j]
+        parts[2, a // SLICE] = dot(x, x)
+
+
+def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
+    """Step all systems at once, each cut into pieces at `bounds`, one thread to a piece.
+
+    A system is done when ||r|| <= tol ||rhs||; `published`: all go on until the norm over the batch
+    is below tol. report: true <r, r>, <x, x>, <rhs, rhs>, and the largest row sum of |A|.
+    """
+    weights, strides, ground, margin = arrays
+    jacobi, zero, published, tol, max_iter = options
+    (count, n), pieces = rhs.shape, len(bounds) - 1
+    row = weights.shape[2] - margin
+    r, q, M = aligned(count, row, rhs), aligned(count, row, rhs), aligned(count, row, rhs)
+    p = aligned(count, row + 2 * margin, rhs)
+    As = [Circuit(weights[which[0, s]], strides, ground[which[1, s]], margin) for s in range(count)]
+    vs = [Vectors(rhs[s], x[s], r[s], p[s], q[s], M[s]) for s in range(count)]
+    parts = np.zeros((count, 3, (n + SLICE - 1) // SLICE))
+    square, energy, active = np.empty(count), np.empty(count), np.ones(count, np.bool_)
+    alpha, beta = np.zeros(count, rhs.dtype), np.zeros(count, rhs.dtype)
+
+    for t in prange(count * pieces):
+        s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+        _prepare(As[s], vs[s], jacobi, piece, parts[s])
+    for s in range(count):
+        report[s, 2], report[s, 3] = ordered_sum(parts[s, 0]), 0
+        for rows in parts[s, 2]:
+            report[s, 3] = max(report[s, 3], rows)
+    if not zero:
+        for t in prange(count * pieces):
+            s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+            _residual(As[s], vs[s], piece, parts[s])
+    for s in range(count):
+        square[s], energy[s] = ordered_sum(parts[s, 0]), ordered_sum(parts[s, 1])
+        active[s] = published or square[s] > tol * tol * report[s, 2]
+        history[s, 0], steps[s] = square[s], 0
+
     k = 0
-    while k < max_iter:
-        for s in prange(count):
-            m = matrix[s]
-            curvature = _advance(
-                weights[m],
-                strides,
-                diagonal[m],
-                inverse[m],
-                number(beta[s]),
-                r[s],
-                p[s],
-                margin,
-                q[s],
-            )
-            before = energy[s]
-            alpha = number(before / curvature) if curvature != 0 else number(0)
-            square[s], energy[s] = _descend(alpha, inverse[m], p[s], margin, q[s], x[s], r[s])
-            beta[s] = energy[s] / before if before != 0 else 0.0
-            history[k + 1, s] = square[s]
+    while k < max_iter and active.any():
+        for s in range(count):
+            if active[s]:
+                for c in bounds[1:-1]:  # what two neighboring pieces both read
+                    _renew(vs[s], alpha[s], beta[s], margin, c - margin, c + margin)
+        for t in prange(count * pieces):
+            s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+            if active[s]:
+                _advance(As[s], vs[s], alpha[s], beta[s], piece, parts[s])
+        for s in range(count):
+            if active[s]:
+                curvature = ordered_sum(parts[s, 0])
+                usable = curvature > 0 or (published and curvature < 0)
+                alpha[s] = energy[s] / curvature if usable else 0
+                if not usable and not published:  # rounding has used the directions up, or NaN
+                    active[s] = False
+                    square[s] = np.nan if np.isnan(curvature) else square[s]
+        for t in prange(count * pieces):
+            s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+            if active[s]:
+                _descend(vs[s], alpha[s], piece, parts[s])
         k += 1
         total = 0.0
         for s in range(count):
-            if np.isfinite(square[s]):
-                total += square[s]
-        if np.sqrt(total) < bound:
+            if active[s]:
+                before = energy[s]
+                square[s], energy[s] = ordered_sum(parts[s, 0]), ordered_sum(parts[s, 1])
+                beta[s] = energy[s] / before if before != 0 else 0
+                history[s, k], steps[s] = square[s], k
+                active[s] = published or square[s] > tol * tol * report[s, 2]
+                total += square[s] if np.isfinite(square[s]) else 0
+        if published and np.sqrt(total) < tol:
             break
+
+    for t in prange(count * pieces):
+        s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+        _finish(vs[s], alpha[s], np.isfinite(square[s]), margin, piece, parts[s])
     for s in range(count):
-        if not np.isfinite(square[s]):
-            x[s, :] = np.nan
-        history[k + 1 :, s] = square[s]
-        steps[s] = k
+        report[s, 1] = ordered_sum(parts[s, 2])
+    for t in prange(count * pieces):
+        s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
+        _residual(As[s], vs[s], piece, parts[s])
+    for s in range(count):
+        report[s, 0] = ordered_sum(parts[s, 0])
 
 
-# Each loop twice: starting threads costs more than a small system, and one system needs none.
-_LOOPS = {
-    (stop, parallel): njit(parallel=parallel, nogil=True, **_options)(loop)
-    for stop, loop in (("relative", _relative), ("published", _published))
-    for parallel in (False, True)
-}
+# Of numba's automatic parallelization only what prange asks for.
+_others = ("comprehension", "fusion", "numpy", "reduction", "setitem", "stencil")
+_threads = {"prange": True} | dict.fromkeys(_others, False)
+together, together_threads = compiled()(_together), compiled(parallel=_threads)(_together)
 
 
-def pack(system):
-    """The system as padded flat arrays: (weights (M, K, P + N), strides, diagonal (M, N), P)."""
-    grid, diagonal = system.grid, system.diagonal()
-    strides, arrays = [], []
-    step = [1]
-    for n in grid[:0:-1]:
-        step.insert(0, step[0] * n)
-    for w, offset in zip(system.weights, system.offsets, strict=True):
-        stride = sum(o * t for o, t in zip(offset, step, strict=True))
-        if w.numel():  # an offset without edges may have any stride, even 0
-            place = at_tail if stride > 0 else at_head
-            strides.append(abs(stride))
-            arrays.append(place(system.labeled(w), offset, grid))
-    margin = max(strides, default=0)
-    count, n = diagonal.shape[:2].numel(), diagonal[0, 0].numel()
-    weights = diagonal.new_zeros(count, len(arrays), margin + n)
-    for k, array in enumerate(arrays):
-        weights[:, k, margin:] = array.expand_as(diagonal).reshape(count, n)
-    flat = diagonal.reshape(count, n).contiguous().numpy()
-    return weights.numpy(), np.array(strides, np.int64), flat, margin
+def _alone(arrays, which, rhs, x, bounds, options, steps, history, report):
+    """Solve each system by itself, one thread to a system."""
+    for s in prange(len(rhs)):
+        one = slice(s, s + 1)
+        together(
+            arrays, which[:, one], rhs[one], x[one], bounds, options, steps[one], history[one],
+            report[one],
+        )  # fmt: skip
 
 
-def run(system, rhs, x, options):
-    """Conjugate gradients with the fused kernel; x holds the start and becomes the answer.
-
-    Returns (steps (B, L), squared residual norms (steps + 1, B, L)).
-    """
-    weights, strides, diagonal, margin = pack(system)
-    batch, labels = rhs.shape[:2]
-    inverse = 1 / diagonal if options.preconditioner == "jacobi" else np.ones_like(diagonal)
-    per_sample = len(diagonal) // batch
-    matrix = np.arange(batch * labels) // (labels if per_sample == 1 else 1)
-    flat = rhs.reshape(batch * labels, -1).contiguous().numpy()
-    steps = np.zeros(batch * labels, np.int64)
-    history = np.zeros((options.max_iter + 1, batch * labels))
-    bound = options.tol * (rhs.numel() if options.stop == "published" else 1)
-    threads = torch.get_num_threads()
-    parallel = threads > 1 and len(flat) > 1
-    if parallel:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    _LOOPS[options.stop, parallel](
-        weights,
-        strides,
-        diagonal,
-        inverse,
-        matrix,
-        flat,
-        x.view(batch * labels, -1).numpy(),
-        margin,
-        bound,
-        options.max_iter,
-        steps,
-        history,
-    )
-    if torch.get_num_threads() != threads:
-        # numba's thread pool, when it starts, sets OpenMP's count for the process, PyTorch's too
-        torch.set_num_threads(threads)
-    steps = torch.from_numpy(steps).view(batch, labels)
-    history = torch.from_numpy(history[: int(steps.max()) + 1])
-    return steps, history.view(-1, batch, labels)
+alone, alone_threads = compiled()(_alone), compiled(parallel=_threads)(_alone)

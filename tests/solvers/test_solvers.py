@@ -107,16 +107,6 @@ def test_history_starts_at_the_start_and_ends_at_the_residual(kernel):
     torch.testing.assert_close(info.history[-1], info.residual, rtol=1e-6, atol=1e-12)
 
 
-def test_a_packed_system_is_one_padded_array_per_offset_and_a_diagonal():
-    from softcut_lib.solvers.kernels_cpu import pack
-
-    scores, weights, options = arguments("2d-diagonals")
-    packed, strides, diagonal, margin = pack(system_of(scores, weights, options))
-    pixels = scores[0, 0].numel()
-    assert packed.shape == (2, 4, pixels + margin) and diagonal.shape == (2, pixels)
-    assert margin == max(strides) == 4
-
-
 @both_kernels
 def test_one_large_grid_crosses_many_slices(kernel):
     """More pixels than a slice holds, and a stride that is not a multiple of anything."""

@@ -1,15 +1,18 @@
-"""Total variation on chains, exact in linear time, and 35 passes over rows and columns (chapter 7).
+"""Total variation on chains, exactly, and 35 steps over rows and columns (chapter 7).
 
 Along one offset o the grid falls into chains p, p + o, p + 2o, ... (rows for (0, 1)). On a chain
 
     x = argmin 1/2 ||x - y||^2 + sum_i w_i |x_{i+1} - x_i|
 
-is found from left to right: let f_i(b) be the best cost of pixels 0..i when x_{i+1} = b. Its
-derivative is piecewise linear, and an edge of weight w clips it to [-w, w]; the two places
-low, high where it is clipped tell everything, for on the way back x_i = clip(x_{i+1}, low_i, high_i).
-The picture of the same solution is the taut string: the shortest path in a tube of radius w_i around
-the running sum of y.
+is the slope of the taut string: the shortest path from the first to the last of the running sums
+Y_i = y_0 + ... + y_i that stays within w_i of them. Walking along, one keeps the lowest and the
+highest slope that the tube has allowed since the last bend; where they exclude each other, the
+string bends around the wall that it touched last, and the walk goes on from there.
+
+Source: Davies and Kovac 2001; Condat 2013, here with a weight for each edge.
 """
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -19,48 +22,41 @@ from softcut_lib.grid.edges import at_head, at_tail, head, tail
 
 
 @njit(cache=True, nogil=True)
-def _prox(y, w, stride, x):
-    """x = the solution on all chains i, i + stride, ...; w[i] joins i and i + stride, 0 ends one."""
-    n = y.size
-    length = n // stride + 1
-    low, high = np.empty(length), np.empty(length)
-    # The derivative as knots and the turn of its slope at each, those in use being first..last.
-    knot, turn = np.empty(2 * length + 2), np.empty(2 * length + 2)
+def _taut_string(y, w, stride, x):
+    """Solve all chains i, i + stride, ...; w[i] joins i and i + stride, a zero ends the chain."""
     for start in range(stride):
-        i = start
-        while i < n:
-            edges, before = 0, 0.0
-            first, last = length, length - 1
-            while w[i] > 0.0:
-                slope, level = 1.0, -y[i] - before  # left of all knots: slope * b + level
-                while first <= last and slope * knot[first] + level <= -w[i]:
-                    slope += turn[first]
-                    level -= turn[first] * knot[first]
-                    first += 1
-                low[edges] = -(w[i] + level) / slope
-                down, top = 1.0, before - y[i]  # right of all knots
-                while first <= last and down * knot[last] + top >= w[i]:
-                    down -= turn[last]
-                    top += turn[last] * knot[last]
-                    last -= 1
-                high[edges] = (w[i] - top) / down
-                first, last = first - 1, last + 1
-                knot[first], turn[first] = low[edges], slope
-                knot[last], turn[last] = high[edges], -down
-                before = w[i]
-                edges += 1
-                i += stride
-            slope, level = 1.0, -y[i] - before
-            while first <= last and slope * knot[first] + level <= 0.0:
-                slope += turn[first]
-                level -= turn[first] * knot[first]
-                first += 1
-            value = -level / slope
-            x[i] = value
-            for k in range(edges):
-                value = min(max(value, low[edges - 1 - k]), high[edges - 1 - k])
-                x[i - (k + 1) * stride] = value
-            i += stride
+        first, bend = start, 0.0  # where a straight piece begins, and on which wall (+-w, 0 inside)
+        while first < y.size:
+            i = low_end = high_end = first
+            radius, count = w[i], 1
+            low, high = y[i] + bend - radius, y[i] + bend + radius
+            # current at i if the slope is low or high: at most radius, at least -radius
+            at_low, at_high = radius, -radius
+            while True:
+                if radius == 0.0:  # the end of the chain, where low and high have met
+                    last, value, bend = i, low, 0.0
+                    break
+                following = i + stride
+                ahead, radius_ahead = y[following], w[following]
+                at_low += ahead - low
+                at_high += ahead - high
+                if at_low < -radius_ahead:
+                    last, value, bend = low_end, low, w[low_end]
+                    break
+                if at_high > radius_ahead:
+                    last, value, bend = high_end, high, -w[high_end]
+                    break
+                i, radius = following, radius_ahead
+                count += 1
+                if at_low >= radius:
+                    low += (at_low - radius) / count
+                    at_low, low_end = radius, i
+                if at_high <= -radius:
+                    high += (at_high + radius) / count
+                    at_high, high_end = -radius, i
+            for j in range(first, last + 1, stride):
+                x[j] = value
+            first = last + stride
 
 
 @njit(cache=True, nogil=True)
@@ -72,7 +68,7 @@ def _currents(v, w, stride, u):
 
 
 class Family:
-    """All chains of one offset on a flat grid, with their weights: ``family(y)`` is the solution."""
+    """All chains of one offset on a flat grid, with their weights; ``family(y)`` solves them."""
 
     def __init__(self, weights, offset, grid):
         step = np.append(np.cumprod(grid[:0:-1])[::-1], 1)
@@ -84,7 +80,7 @@ class Family:
 
     def __call__(self, y):
         x = np.empty_like(y)
-        _prox(y, self.weights, self.stride, x)
+        _taut_string(y, self.weights, self.stride, x)
         return x
 
     def currents(self, v):
@@ -105,9 +101,11 @@ def exact_chains(families, scores):
 def douglas_rachford(families, scores, max_iter):
     """(x, currents) after `max_iter` Douglas-Rachford steps over the chains of two offsets.
 
-    x = z - v_1 - v_2 with v_k = D_k'u_k, |u_k| <= w_k: the point where the set of all v_1 meets that
-    of all z - v_2 best, sought by reflecting a point t at one set after the other. The nearest
-    point to y of the first set is y - one(y), that of the second y + two(z - y).
+    x = z - v_1 - v_2 with v_k = D_k'u_k, |u_k| <= w_k: the distance of the set of all v_1 from
+    that of all z - v_2, sought by reflecting a point t at one set after the other. The point of
+    the first set nearest to y is y - one(y), that of the second y + two(z - y).
+
+    Source: Jegelka, Bach and Sra 2013, section 3; Barbero and Sra 2018.
     """
     one, two = families
     t = np.full_like(scores, 2 * scores.mean())
@@ -122,24 +120,31 @@ def douglas_rachford(families, scores, max_iter):
 def on_chains(system, scores, max_iter=None):
     """(x, currents) of every sample and label; Douglas-Rachford steps where `max_iter` is given."""
     flat = scores.detach().double().cpu().flatten(2)
-    x = torch.empty_like(flat)
-    currents = [[] for _ in system.offsets]
-    for b in range(flat.shape[0]):
-        for label in range(flat.shape[1]):
-            families = [
-                Family(_one(system, w, b, label), offset, system.grid)
-                for w, offset in zip(system.weights, system.offsets, strict=True)
-            ]
-            y = flat[b, label].contiguous().numpy()
-            if max_iter is None:
-                found, u = exact_chains(families, y)
-            else:
-                found, u = douglas_rachford(families, y, max_iter)
-            x[b, label] = torch.from_numpy(found)
-            for kept, values in zip(currents, u, strict=True):
-                kept.append(values)
-    stacked = [torch.stack(u).view(*flat.shape[:2], *u[0].shape) for u in currents]
-    return x.view(scores.shape), stacked
+    count = flat.shape[1]
+
+    def one(k):
+        b, label = divmod(k, count)
+        families = [
+            Family(_one(system, w, b, label), offset, system.grid)
+            for w, offset in zip(system.weights, system.offsets, strict=True)
+        ]
+        y = flat[b, label].contiguous().numpy()
+        if max_iter is None:
+            return exact_chains(families, y)
+        return douglas_rachford(families, y, max_iter)
+
+    found = in_threads(one, flat.shape[0] * count)
+    x = torch.from_numpy(np.stack([x for x, _ in found])).view(scores.shape)
+    currents = [torch.stack(u) for u in zip(*(u for _, u in found), strict=True)]
+    return x, [u.view(*flat.shape[:2], *u.shape[1:]) for u in currents]
+
+
+def in_threads(one, count):
+    """[one(0), ..., one(count - 1)], sharing the cores; `one` must let other threads run."""
+    if count == 1:
+        return [one(0)]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(one, range(count)))
 
 
 def _one(system, weights, b, label):

@@ -13,16 +13,15 @@ does, x lies above m inside S and below it outside, the edges between pull with 
 share one flow, so the number of flows is the depth of the splitting, not the number of blocks.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import maxflow
 import numpy as np
-import scipy.sparse
 import torch
-from scipy.sparse.csgraph import connected_components
+from numba import njit
 
 from softcut_lib.cuts.flow import joints
+from softcut_lib.layers.chains import in_threads
 
 # A part that gains less than this share of what flows in its region is rounding, not a part.
 ROUNDING = 1e-12
@@ -78,12 +77,27 @@ def decompose(scores, weights, tails, heads):
     return Blocks(values, labels, levels, gap)
 
 
+@njit(cache=True, nogil=True)
 def _components(tails, heads, count):
     """(number, number of each pixel) of the connected parts of a graph of `count` pixels."""
-    graph = scipy.sparse.coo_array(
-        (np.ones(tails.size, np.int8), (tails, heads)), shape=(count, count)
-    )
-    return connected_components(graph, directed=False)
+    parent = np.arange(count)
+    for k in range(tails.size):
+        p, q = tails[k], heads[k]
+        while parent[p] != p:
+            parent[p] = parent[parent[p]]
+            p = parent[p]
+        while parent[q] != q:
+            parent[q] = parent[parent[q]]
+            q = parent[q]
+        parent[max(p, q)] = min(p, q)
+    found, label = 0, np.empty(count, np.int64)
+    for p in range(count):  # a parent's number is smaller than its child's
+        if parent[p] == p:
+            label[p] = found
+            found += 1
+        else:
+            label[p] = label[parent[p]]
+    return found, label
 
 
 def _rising(pull, tails, heads, weights):
@@ -100,19 +114,14 @@ def _rising(pull, tails, heads, weights):
 def exact(system, scores):
     """(x, labels, levels, gap) of every sample and label: float64 (B, L, *grid), long the same."""
     batch, count = scores.shape[:2]
-    ends = joints(system)
+    ends = joints(system.grid, system.offsets)
     flat = scores.detach().double().cpu().flatten(2).numpy()
 
     def one(k):
         b, label = divmod(k, count)
         return decompose(flat[b, label], weights_of(system, b, label), *ends)
 
-    tasks = range(batch * count)
-    if batch * count == 1:
-        found = [one(0)]
-    else:  # PyMaxflow lets other threads run, so samples and labels share the cores
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            found = list(pool.map(one, tasks))
+    found = in_threads(one, batch * count)  # PyMaxflow lets other threads run
     x, labels = (
         torch.from_numpy(np.stack(field)).view(scores.shape)
         for field in list(zip(*found, strict=True))[:2]
@@ -130,11 +139,11 @@ def weights_of(system, sample, label):
 
 
 def connected_blocks(system, x):
-    """Numbers of the connected regions of equal x, long (B, L, *grid); edges of weight 0 don't count.
+    """Numbers of the connected regions of equal x, long (B, L, *grid), from 0 in each grid.
 
-    The numbers start at 0 in every sample and label.
+    An edge of weight 0 connects nothing.
     """
-    tails, heads = joints(system)
+    tails, heads = joints(system.grid, system.offsets)
     flat = x.detach().cpu().flatten(2).numpy()
     labels = np.empty(flat.shape, np.int64)
     for b in range(flat.shape[0]):

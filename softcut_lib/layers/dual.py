@@ -30,14 +30,12 @@ def dual_ascent(scores, weights, offsets, *, tol, max_iter, refine):
     momentum = torch.ones_like(norm)
     for k in range(1, max_iter + 1):
         x = _primal(scores, ahead, offsets, grid)
-        # the eigenvalues of D D' are those of the Laplacian, at most 2 x (neighbors) = 4 x (offsets)
+        # D D' has the eigenvalues of the Laplacian, at most 2 x (neighbors) = 4 x (offsets)
         new = [
             torch.minimum(torch.maximum(u + jump(x, o) / (4 * len(offsets)), -w), w)
             for u, o, w in zip(ahead, offsets, weights)
         ]
-        uphill = sum(
-            ((a - n) * (n - u)).flatten(2).sum(2) for a, n, u in zip(ahead, new, current)
-        )
+        uphill = sum(((a - n) * (n - u)).flatten(2).sum(2) for a, n, u in zip(ahead, new, current))
         momentum = torch.where(uphill > 0, 1.0, momentum)
         grown = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
         push = ((momentum - 1) / grown)[per_pixel]

@@ -46,9 +46,9 @@ def total_variation(
         max_iter: steps of an iterative method; if None 20000, and 35 where published.
         method: "accurate", or "published" for the thesis' budget of 35 Douglas-Rachford steps over
             the chains of two offsets, which never warns (CPU, wherever the scores are).
-        kernel: of the accurate method. "chains": exact, linear time, one offset, CPU; "flow": exact,
-            by a few maximum flows, any grid, CPU; "torch": steps on the dual, any grid and device.
-            "auto" takes the first of these that fits: "torch" for scores on a GPU.
+        kernel: of the accurate method. "chains": exact, linear time, one offset; "flow": exact, by
+            a few maximum flows, any grid; both compute on the CPU. "torch": steps on the dual, any
+            grid and device. "auto" is the first of these that fits on the CPU, "torch" on a GPU.
         blocks: regions over which the gradient is averaged: "connected" regions of equal value, or
             all pixels of equal "value".
         log: called with the `VariationInfo` of the solve.
@@ -102,7 +102,6 @@ class VariationInfo(SolveInfo):
     blocks: torch.Tensor | None = None
 
 
-@torch.compiler.disable
 def _solve(system, scores, refine, tol, max_iter, method, kernel, blocks):
     """(x in float64, block numbers, info)."""
     from softcut_lib.layers import chains, decomposition, dual, isotonic
@@ -148,7 +147,7 @@ class _Blockwise(torch.autograd.Function):
 
     @staticmethod
     def forward(scores, x, labels, offsets, *weights):
-        return x.to(scores.dtype)
+        return x.to(scores.dtype, copy=True)
 
     @staticmethod
     def setup_context(ctx, inputs, output):

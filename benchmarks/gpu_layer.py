@@ -38,54 +38,44 @@ def moved(problem, device):
 
 def methods(bench):
     """Every row of the table; the fused kernels with and without recorded graphs come first."""
-    from .gpu import fused, settings
+    from softcut_lib.solvers import launch_cuda
+
+    from .gpu import fused
 
     def ours(setting):
         return fused(bench, tol=setting["tol"], max_iter=60 if bench.dry else MAX_STEPS)
 
-    plain_launches = layer(ours)
+    launched = layer(ours)
 
     def recorded(problem, setting):
-        run = plain_launches(problem, setting)
+        run = launched(problem, setting)
 
-        def with_graphs():
-            with settings_kept:
+        def with_graphs():  # they stay from run to run, as they would in training
+            launch_cuda.GRAPHS = 4
+            try:
                 return run()
+            finally:
+                launch_cuda.GRAPHS = 0
 
-        settings_kept = _Kept(settings)
         return with_graphs
 
-    yield Method("CG, fused", plain_launches, ours=True, note="launched one by one")
-    yield Method("CG, fused, graphs", recorded, ours=True, tuned_by=plain_launches)
+    yield Method("CG, fused", launched, ours=True, note="launched one by one")
+    yield Method("CG, fused, graphs", recorded, ours=True, tuned_by=launched)
     for method in OURS:
         if method.name not in ("CG", "PUBLISHED_CG") and not method.missing():
-            yield method if method.tuned_by is None else replace(method, tuned_by=plain_launches)
+            yield method if method.tuned_by is None else replace(method, tuned_by=launched)
     yield from (replace(method, tuned_by=None) for method in PLAIN)
     yield from (method for method in _peers() if not method.missing())
 
 
-class _Kept:
-    """Graphs that stay from run to run, as they would in training."""
-
-    def __init__(self, settings):
-        self.settings = settings
-
-    def __enter__(self):
-        from softcut_lib.solvers import launch_cuda
-
-        self.before, launch_cuda.GRAPHS = launch_cuda.GRAPHS, 4
-
-    def __exit__(self, *error):
-        from softcut_lib.solvers import launch_cuda
-
-        launch_cuda.GRAPHS = self.before
-
-
 def cells(bench):
     """Each method brought to the same measured error, then timed."""
+    from softcut_lib.solvers import launch_cuda
+
     for kind, size, batch in bench.cells:
         problem = moved(make(kind, size, batch), bench.device)
         reference = exact(problem)
+        launch_cuda._kept.clear()
         for method in methods(bench):
             if bench.late():
                 return
@@ -231,7 +221,7 @@ def _cudss(problem, setting):
 
     def operands():
         entries, _ = values()
-        n = entries.shape[1] and problem.scores[0, 0].numel()
+        n = problem.scores[0, 0].numel()
         matrices = [torch.sparse_csr_tensor(pointer, column, e, size=(n, n)) for e in entries]
         scores, gradient = _right_hand_sides(problem, setting)
         # two right-hand sides per matrix, in column-major order as cuDSS wants them

@@ -26,7 +26,7 @@ ARROWS = {
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
 }
 EXTRAS = set(
-    "lightning torchmetrics tqdm pooch safetensors sklearn ipywidgets anywidget IPython "
+    "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget IPython "
     "monai triton".split()
 )
 

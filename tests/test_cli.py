@@ -8,6 +8,7 @@ import torch
 from skimage import data, io
 
 from softcut_lib import cli
+from softcut_lib.cli.segment import read_seeds
 from softcut_lib.cuts.interactive import METHODS, interactive_cut
 from softcut_lib.train import experiments
 from tests.train.test_training import TINY
@@ -39,16 +40,16 @@ def test_segment_follows_the_scribbles(capsys, photograph, method):
         "-o", out, "--method", method,
     )  # fmt: skip
     mask = io.imread(out) > 127
-    seeds = cli.read_seeds(photograph / "scribbles.png")
+    seeds = read_seeds(photograph / "scribbles.png")
     assert status == 0 and method in text and mask.shape == seeds.shape
     assert mask[seeds == 1].all() and not mask[seeds == 0].any()
     assert 0.15 < mask.mean() < 0.7
 
 
 def test_label_image_and_colors_say_the_same(photograph):
-    seeds = cli.read_seeds(photograph / "scribbles.png")
+    seeds = read_seeds(photograph / "scribbles.png")
     io.imsave(photograph / "labels.png", seeds.astype(np.uint8), check_contrast=False)
-    assert np.array_equal(cli.read_seeds(photograph / "labels.png"), seeds)
+    assert np.array_equal(read_seeds(photograph / "labels.png"), seeds)
 
 
 def test_without_colors_soft_cut_and_random_walker_are_the_same_harmonic_function():

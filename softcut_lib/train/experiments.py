@@ -95,15 +95,34 @@ def _wide(log=None):
     return CutNet(BasicNet(channels=(20,) * 7, dilations=(1, 2, 4, 8, 16, 32, 64, 1)))
 
 
-def _soft_cut(solver_name):
+def _with_edges(make_cut):
+    """A row of the thesis' form: a score net, two edge nets, and ``make_cut(sc, log)``."""
+
     def build(log=None):
         import softcut_lib as sc
 
-        solver = {"cg": sc.CG, "published": lambda: sc.PUBLISHED_CG, "exact": sc.SuperLU}
-        cut = sc.SoftCut(solver=solver[solver_name](), log=log)
-        return sc.CutNet(sc.ScoreAndEdges(sc.BasicNet(), sc.EdgeNet()), cut)
+        net = sc.ScoreAndEdges(sc.BasicNet(), sc.EdgeNet())
+        return sc.CutNet(net, make_cut(sc, log))
 
     return build
+
+
+def _soft_cut(solver, adjoint=None):
+    """A soft cut whose solvers are functions of the library."""
+    return _with_edges(
+        lambda sc, log: sc.SoftCut(
+            solver=solver(sc), adjoint=None if adjoint is None else adjoint(sc), log=log
+        )
+    )
+
+
+def _one_step(sc):
+    """lambda = g + alpha (g - A g), what the thesis' adjoint comes to on mean losses."""
+    return sc.CG(max_iter=1, preconditioner=None, start="rhs", accept=True)
+
+
+def _variation(**options):
+    return _with_edges(lambda sc, log: sc.TotalVariation(log=log, **options))
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -121,11 +140,28 @@ EXPERIMENTS: dict[str, Experiment] = {
         models={
             "base": Model("score net alone, 7 x 7 receptive field", _base),
             "base-wide": Model("dilated score net of the soft cut's size, 257 x 257", _wide),
-            "softcut-published": Model(
-                "score net, edge nets, soft cut by PUBLISHED_CG", _soft_cut("published")
+            "submodular": Model(
+                "score net, edge nets, total variation by 35 Douglas-Rachford steps",
+                _variation(method="published", refine=False),
             ),
-            "softcut": Model("score net, edge nets, soft cut by converged CG", _soft_cut("cg")),
-            "softcut-exact": Model("score net, edge nets, soft cut by SuperLU", _soft_cut("exact")),
+            "submodular-isotonic": Model(
+                "the same with isotonic refinement", _variation(method="published")
+            ),
+            "total-variation": Model("score net, edge nets, exact total variation", _variation()),
+            "softcut-published": Model(
+                "score net, edge nets, soft cut by PUBLISHED_CG",
+                _soft_cut(lambda sc: sc.PUBLISHED_CG),
+            ),
+            "softcut-one-step": Model(
+                "soft cut by converged CG, its adjoint by one step of CG",
+                _soft_cut(lambda sc: sc.CG(), _one_step),
+            ),
+            "softcut": Model(
+                "score net, edge nets, soft cut by converged CG", _soft_cut(lambda sc: sc.CG())
+            ),
+            "softcut-exact": Model(
+                "score net, edge nets, soft cut by SuperLU", _soft_cut(lambda sc: sc.SuperLU())
+            ),
         },
         objective=RevealedPixels(0.001),
         profiles={"full": {}, "fast": {"epochs": 3}},

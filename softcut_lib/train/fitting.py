@@ -86,6 +86,25 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, progress
     return record
 
 
+def decoded(record: dict, settings, decode: str, *, runs=None) -> dict | None:
+    """The record of the same run, tested with another decoder; None where it has no conductances.
+
+    The loss stays that of the probabilities: a hard mask has none.
+    """
+    from softcut_lib.train.experiments import load_model
+
+    folder = runs_folder(runs) / record["experiment"] / run_name(record)
+    model, _ = load_model(folder)
+    items = settings.data[record["data"]].load("test", scale=record["options"]["scale"])
+    with torch.no_grad():
+        if model(items[0]["image"][None]).weights is None:
+            return None
+    model.decode = decode
+    test = evaluate(model, items, settings.objective)
+    options = {**record["options"], "decode": decode}
+    return {**record, "options": options, "summary": summarize(test), "test": test}
+
+
 def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
     from lightning.pytorch import Trainer
 

@@ -157,17 +157,25 @@ def read_results(path) -> dict:
     return value
 
 
-def results_path(experiment: str, data: str, *, profile: str = "full") -> Path:
+def results_path(
+    experiment: str, data: str, *, profile: str = "full", scale: float = 1.0, decode=None
+) -> Path:
     """Where `softcut reproduce` writes: `book/results/` of the checkout, else of this folder.
 
     Example:
-        >>> results_path("horses", "weizmann").name
-        'horses-weizmann.json'
+        >>> results_path("horses", "weizmann", scale=0.5, decode="min_cut").name
+        'horses-weizmann-scale0.5-min_cut.json'
     """
     home = Path(__file__).resolve().parents[2] / "book"
     book = home if home.is_dir() else Path("book")
-    part = "" if profile == "full" else f"-{profile}"
-    return book / "results" / f"{experiment}-{data}{part}.json"
+    parts = [
+        experiment,
+        data,
+        profile * (profile != "full"),
+        f"scale{scale:g}" * (scale != 1),
+        decode,
+    ]
+    return book / "results" / f"{'-'.join(part for part in parts if part)}.json"
 
 
 def book_file(name: str, path=None) -> Path:

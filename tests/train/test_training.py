@@ -300,3 +300,35 @@ def test_runs_folder_rule(monkeypatch, tmp_path):
     assert runs_folder(tmp_path / "other") == tmp_path / "other"
     monkeypatch.delenv("SOFTCUT_RUNS")
     assert runs_folder().parts[-2:] == ("softcut", "runs")
+
+
+def test_a_run_can_be_decoded_by_the_minimum_cut():
+    """Its own rows: another file, another option, the same images; nothing without conductances."""
+    from softcut_lib.train.fitting import decoded
+
+    record = train(progress=False)
+    cut = decoded(record, TINY, "min_cut")
+    assert cut["options"] == {**record["options"], "decode": "min_cut"}
+    assert cut["test"]["name"] == record["test"]["name"]
+    assert cut["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-4)
+    plain = train(model="plain", progress=False)
+    assert decoded(plain, TINY, "min_cut") is None
+
+
+@pytest.mark.parametrize("model", list(experiments.EXPERIMENTS["horses"].models))
+def test_every_row_learns(model):
+    """One step of every row of the table lowers the loss of the image it was made on."""
+    net, image = build_model("horses", model, seed=0), items("train")[0]
+    target = image["target"][None, None].float()
+
+    def loss():
+        prob = net(image["image"][None]).prob.clamp(1e-6, 1 - 1e-6)
+        return torch.nn.functional.binary_cross_entropy(prob, target)
+
+    before = loss()
+    before.backward()
+    with torch.no_grad():
+        for p in net.parameters():
+            assert torch.isfinite(p.grad).all()
+            p -= 1e-2 * p.grad
+    assert loss() < before

@@ -51,7 +51,7 @@ def star_mesh(circuit, node):
 def kron_reduce(circuit, keep):
     """The equivalent circuit on some nodes of a circuit: all others are eliminated.
 
-    S = A_kk - A_ke A_ee^-1 A_ek,      p' = p_k - A_ke A_ee^-1 p_e       (k kept, e eliminated)
+    K = A_kk - A_ke A_ee^-1 A_ek,      p' = p_k - A_ke A_ee^-1 p_e       (k kept, e eliminated)
 
     Whatever is connected to the kept nodes, batteries or other circuits, cannot tell the two
     apart: voltages at the kept nodes, currents into them and resistances between them agree.

@@ -5,7 +5,7 @@ import math
 import networkx as nx
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Circle, FancyArrowPatch, Patch
 
 from softcut_lib.circuits.network import GROUND
@@ -107,8 +107,8 @@ class _Panel:
         self.ax.add_patch(
             FancyArrowPatch(
                 start, end, arrowstyle="-", connectionstyle=f"arc3,rad={bend}", linewidth=width,
-                color=NEW if new else WIRE, shrinkA=0, shrinkB=0, zorder=1 if new else 2,
-                alpha=min(0.35 + 0.2 * width, 0.95),
+                color=_pale(NEW if new else WIRE, width), shrinkA=0, shrinkB=0,
+                zorder=1 + 0.1 * width + (not new),
             )
         )  # fmt: skip
         if self.values:
@@ -158,6 +158,12 @@ def _widths(graphs):
         return 0.5 + 3.7 * min(max(share, 0.0), 1.0)
 
     return width
+
+
+def _pale(color, width):
+    """The thinner a line, the paler: solid, so that a dense web keeps few colors."""
+    share = min(0.4 + 0.25 * round(width), 1.0)
+    return tuple(1 - share * (1 - c) for c in to_rgb(color))
 
 
 def _color(voltage, reach):

@@ -54,7 +54,7 @@ def _log_ratio(pixels, row):
 
 def run_cell(kind, size, batch, names, memory, *, seconds, limit, room, bar, main):
     """The rows of one cell. `limit`: longest single run in seconds; `room`: bytes there are."""
-    rows, running = [], {}
+    rows, running, found = [], {}, {}
     problem = reference = None
     for method in METHODS:
         if method.name not in names or (method.kinds and kind not in method.kinds):
@@ -70,7 +70,8 @@ def run_cell(kind, size, batch, names, memory, *, seconds, limit, room, bar, mai
             reference = exact(problem)
         bar(f"{kind} {size[0]}x{size[1]} batch {batch}: {method.name}")
         try:
-            measured = _first(method, problem, reference, memory.tolerance(method.name, kind))
+            start = memory.tolerance(method.name, kind)
+            measured = _first(method, problem, reference, start, found)
         except (RuntimeError, ValueError, MemoryError) as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             rows.append({**row, "status": "failed", "reason": what})
@@ -106,8 +107,8 @@ def _reason(method, row, memory, limit, room, main):
     return None
 
 
-def _first(method, problem, reference, start):
-    setting, _ = find_setting(method, problem, reference, start=start)
+def _first(method, problem, reference, start, tuned):
+    setting, _ = find_setting(method, problem, reference, start=start, found=tuned)
     setting, run, answer, first, bytes_, found = verified(method, problem, reference, setting)
     return {
         "run": run,

@@ -43,8 +43,11 @@ def quietly(run):
         return run()
 
 
-def find_setting(method, problem, reference, *, start=1e-4, target=TARGET):
+def find_setting(method, problem, reference, *, start=1e-4, found=None):
     """The loosest setting found that reaches the target on this very problem (not timed).
+
+    `found` keeps what was found for methods that are tuned by the same faster one; those aim at
+    half the target, since their rounding differs.
 
     Returns (setting, reached). Methods that loop over samples are tuned on the first sample; the
     row's own error, over the whole batch, is measured anyway.
@@ -55,16 +58,22 @@ def find_setting(method, problem, reference, *, start=1e-4, target=TARGET):
         problem, reference = problem.first(), _first(reference)
     if method.search == "choices":
         for choice in method.choices:
-            if _reached(method.prepare, problem, choice, reference) <= target:
+            if _reached(method.prepare, problem, choice, reference) <= TARGET:
                 return dict(choice), True
         return dict(method.choices[-1]), False
-    prepare = method.tuned_by or method.prepare
-    best = None
+    if found is not None and method.tuned_by in found:
+        return found[method.tuned_by]
+    prepare, aim = method.prepare, TARGET
+    if method.tuned_by is not None:
+        prepare, aim = method.tuned_by, TARGET / 2
     for choice in method.choices:
-        tol, best = _find_tolerance(prepare, problem, choice, reference, start, target)
+        tol, best = _find_tolerance(prepare, problem, choice, reference, start, aim)
         if tol is not None:
-            return {**choice, "tol": tol}, True
-    return {**method.choices[-1], "tol": best}, False
+            break
+    result = {**choice, "tol": best if tol is None else tol}, tol is not None
+    if found is not None and method.tuned_by is not None:
+        found[method.tuned_by] = result
+    return result
 
 
 def _first(reference):
@@ -102,13 +111,16 @@ def _find_tolerance(prepare, problem, choice, reference, start, target, attempts
     return good, best[1]
 
 
-def verified(method, problem, reference, setting):
-    """(setting, first answer, its seconds, peak memory, errors), tightened until the batch fits."""
-    for _ in range(4):
+def verified(method, problem, reference, setting, *, slow=5.0):
+    """(setting, function, answer, seconds, memory, errors), tightened until the batch fits.
+
+    Runs of more than `slow` seconds are tightened once only.
+    """
+    for attempt in range(4):
         run = method.prepare(problem, setting)
         answer, seconds, memory = observed(run)
         found = errors(answer, reference)
-        if "tol" not in setting or method.search == "none" or worst(found) <= TARGET:
+        if "tol" not in setting or worst(found) <= TARGET or (seconds > slow and attempt):
             break
         setting = {**setting, "tol": float(f"{setting['tol'] * 0.6 * TARGET / worst(found):.2g}")}
         if setting["tol"] < 1e-14:
@@ -162,9 +174,10 @@ def interleaved(runs, firsts, *, seconds, rounds=15):
         name -> list of seconds.
     """
     times = {name: [firsts[name]] if firsts[name] > seconds else [] for name in runs}
+    names = list(runs)
     for turn in range(rounds):
-        names = list(runs)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        first = turn % max(len(names), 1)
+        for name in names[first:] + names[:first]:
             spent = sum(times[name])
             expected = times[name][-1] if times[name] else 0
             if times[name] and spent + expected > seconds:

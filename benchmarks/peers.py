@@ -194,7 +194,8 @@ _ITERATED = {"choices": ({"dtype": "float64"},), "batched": False}
 
 PEERS = [
     Method(
-        "KLU", _klu, needs="torch_sparse_solve_cpp", package="torch-sparse-solve", install=SUITESPARSE,
+        "KLU", _klu, needs="torch_sparse_solve_cpp", package="torch-sparse-solve",
+        install=SUITESPARSE,
         note="torch-sparse-solve with its own autograd, which factors again in the backward pass",
         **_EXACT,
     ),

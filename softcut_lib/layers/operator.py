@@ -13,7 +13,6 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 import torch
-from torch._C import _AutoDispatchBelowAutograd
 from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
@@ -52,7 +51,7 @@ def describe(name, solver):
     Example:
         >>> from softcut_lib import Direct
         >>> describe("solver", Direct(refine=2))
-        'Direct(refine=2)'
+        "Direct(refine=2, kernel='auto')"
     """
     kind = type(solver)
     if not (is_dataclass(solver) and kind.__module__.startswith(_ROOM)):
@@ -81,9 +80,15 @@ def read(text):
     """
     call = ast.parse(text, mode="eval").body
     kind = getattr(import_module("softcut_lib"), call.func.id)
-    if not (isinstance(kind, type) and kind.__module__.startswith(_ROOM)):
+    if not is_solver(kind):
         raise ValueError(f"{call.func.id} is not a solver of the library, in {text!r}")
     return kind(**{option.arg: ast.literal_eval(option.value) for option in call.keywords})
+
+
+def is_solver(kind):
+    """True for the library's classes of solvers."""
+    ours = is_dataclass(kind) and kind.__module__.startswith(_ROOM)
+    return ours and "__call__" in vars(kind)
 
 
 def _answer(scores, ground, weights, offsets, solver, adjoint, name, check):

@@ -1,57 +1,68 @@
 """Blocks of pixels as circuits: eliminate what is inside, join what is shared (chapter 6).
 
-A rectangular block acts on the rest of the circuit only through its border. Kron reduction
-replaces it by the equivalent network there, a Schur complement:
+A block is a matrix (..., n, n) with the conductances between its nodes, and with their grounds on
+its diagonal. What it does to the rest of the circuit is done by its border alone, so Kron reduction
+replaces it by the equivalent network there: with k kept, e eliminated and D the row sums,
 
-    S = M_kk - M_ke M_ee^-1 M_ek,      k kept (border), e eliminated (inside).
+    (D_ee - C_ee)^-1 = V' V,    W = V C_ek,    C_kk <- C_kk + W' W,    g_k <- g_k + W' V g_e.
 
-Neighbors are joined by adding the admittances that they share; the seam between them is then
-inside and is eliminated in turn. All blocks of a level have the same shape (..., n, n), so that a
-level is one batched dense operation.
+All terms are positive: nothing cancels, so grounds and conductances keep their relative precision
+at any contrast. Only V itself, from a Cholesky factor, is computed in float64.
+
+Neighbors are joined by adding what they share; the seam between them is then inside and is
+eliminated in turn.
 """
 
 import torch
 
 
 class Elimination:
-    """The last `count` nodes of every block eliminated: V = L^-1 of M_ee and W = V M_ek.
+    """The last `count` nodes of every block eliminated, kept as V and W.
 
-    With M_ee = L L', the kept nodes see S = M_kk - W' W and the right-hand side b_k - W' V b_e;
-    afterwards x_e = V' (V b_e - W x_k).
+    The kept nodes see the right-hand side b_k + W' V b_e; then x_e = V' (V b_e + W x_k).
     """
 
-    def __init__(self, matrix, count):
-        kept = matrix.shape[-1] - count
-        factor, failed = torch.linalg.cholesky_ex(matrix[..., kept:, kept:])
+    def __init__(self, blocks, count):
+        kept = blocks.shape[-1] - count
+        matrix = -blocks[..., kept:, kept:].double()
+        matrix.diagonal(dim1=-2, dim2=-1).copy_(blocks[..., kept:, :].sum(-1, dtype=matrix.dtype))
+        factor, failed = torch.linalg.cholesky_ex(matrix)
         identity = torch.eye(count, dtype=matrix.dtype, device=matrix.device).expand_as(factor)
-        self.inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-        self.coupling = self.inverse @ matrix[..., kept:, :kept]
-        self.failed = failed.flatten(1).any(1)
-        self.log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().flatten(1).sum(1)
+        self.inverse = torch.linalg.solve_triangular(factor, identity, upper=False).to(blocks)
+        coupling = self.inverse @ blocks[..., kept:, :kept]
+        # products of two must not underflow: processors are slow below the smallest normal number
+        floor = torch.finfo(blocks.dtype).tiny ** 0.5
+        self.coupling = torch.nn.functional.threshold(coupling, floor, 0.0)
+        pivots = factor.diagonal(dim1=-2, dim2=-1)
+        self.failed = ((failed != 0) | ~pivots.isfinite().all(-1)).flatten(1).any(1)
+        self.log_determinant = 2 * pivots.log().flatten(1).sum(1).to(blocks)
 
     def up(self, b):
         """(right-hand side of the kept nodes, V b_e)."""
         kept = self.coupling.shape[-1]
         inner = self.inverse @ b[..., kept:, :]
-        return b[..., :kept, :] - self.coupling.mT @ inner, inner
+        return b[..., :kept, :] + self.coupling.mT @ inner, inner
 
     def down(self, x, inner):
         """x of the kept nodes, completed by the eliminated ones."""
-        return torch.cat([x, self.inverse.mT @ (inner - self.coupling @ x)], -2)
+        return torch.cat([x, self.inverse.mT @ (inner + self.coupling @ x)], -2)
 
     def spread(self, inverse):
         """The kept nodes' part of A^-1, completed by the eliminated ones."""
         reach = self.inverse.mT @ self.coupling
-        cross = -reach @ inverse
-        own = self.inverse.mT @ self.inverse - cross @ reach.mT
+        cross = reach @ inverse
+        own = self.inverse.mT @ self.inverse + cross @ reach.mT
         upper, lower = torch.cat([inverse, cross.mT], -1), torch.cat([cross, own], -1)
         return torch.cat([upper, lower], -2)
 
 
-def eliminate(matrix, count):
-    """(`Elimination` of the last `count` nodes, the Schur complement on the kept ones)."""
-    step, kept = Elimination(matrix, count), matrix.shape[-1] - count
-    return step, matrix[..., :kept, :kept] - step.coupling.mT @ step.coupling
+def eliminate(blocks, count):
+    """(`Elimination` of the last `count` nodes, the circuits of the kept ones)."""
+    step, kept = Elimination(blocks, count), blocks.shape[-1] - count
+    grounds = blocks.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+    reduced = blocks[..., :kept, :kept] + step.coupling.mT @ step.coupling
+    reduced.diagonal(dim1=-2, dim2=-1).copy_(step.up(grounds)[0].squeeze(-1))
+    return step, reduced
 
 
 class Reorder:

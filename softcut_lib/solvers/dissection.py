@@ -1,24 +1,22 @@
 """The exact solve without a sparse matrix: nested dissection as circuit reduction (chapter 6).
 
-The grid is cut into small leaves; each is reduced to its border, neighbors are joined, their seams
-eliminated, level by level, until one block is left. Where four blocks are left, the outer rim,
-which no other block touches, goes first. A right-hand side runs up the levels and the answer down:
+The circuit is reduced region by region, each to its border, and regions are joined until nothing
+is left. A right-hand side runs up through the regions and the answer down. Cost: O(N^3/2) to
+reduce N pixels once, O(N log N) for every right-hand side after that.
 
-    up:  b_k <- b_k - W' V b_e,        down:  x_e = V' (V b_e - W x_k).
-
-Cost: O(N^3/2) to reduce N pixels once, O(N log N) for every right-hand side after that.
+Two kernels do so: `tiles`, equal blocks in plain tensor operations on any device, and
+`fronts_cpu`, compiled loops on the CPU. Neither ever subtracts (see `kernels_direct`), so that
+float32 keeps its precision whatever the contrast.
 """
 
 from dataclasses import dataclass
-from math import ceil, log2
+from functools import cached_property
 
 import torch
-from torch.nn.functional import pad
 
 from softcut_lib import _checks as check
 from softcut_lib.grid.edges import axis_offsets
-from softcut_lib.solvers.blocks import Join, Reorder, eliminate
-from softcut_lib.solvers.interface import belongs, direct_info, fits
+from softcut_lib.solvers.interface import SolveInfo, belongs, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +24,19 @@ class Direct:
     """Direct solver by circuit reduction, on any device, in the dtype of the system.
 
     Args:
-        refine: rounds of iterative refinement, x += A^-1 (rhs - A x), which win back the digits
-            that float32 loses on strong contrast.
+        refine: rounds of iterative refinement, x += A^-1 (rhs - A x), the residual in float64.
+            Without, x is accurate to a few eps of A^-1 |rhs|; one round makes that a few eps of x.
+        kernel: "fused", compiled loops, on the CPU; "torch", plain tensor operations, on any
+            device; "auto" takes "fused" on the CPU.
 
     Raises:
-        ValueError: a grid that is not 2-D with axis edges (use `SuperLU`), or a system in which a
-            component has no ground.
+        ValueError: a grid that is not 2-D with axis edges (use `SuperLU`), a system in which a
+            component has no ground, or kernel="fused" elsewhere than on the CPU.
 
-    Source: George 1973 (nested dissection); Dorfler and Bullo 2013 (Kron reduction).
+    The compiled loops are kept on disk; the first solve after an installation takes some seconds.
+
+    Source: George 1973 (nested dissection); Dorfler and Bullo 2013 (Kron reduction); Grassmann,
+    Taksar and Heyman 1985 (elimination without subtraction).
 
     Example:
         >>> import torch
@@ -47,10 +50,12 @@ class Direct:
     """
 
     refine: int = 1
+    kernel: str = "auto"
 
     def __post_init__(self):
         if self.refine != 0:
             check.positive_integer("refine", self.refine)
+        check.one_of("kernel", self.kernel, ("auto", "torch", "fused"))
 
     def __call__(self, system, rhs):
         return self.factor(system)(system, rhs)
@@ -62,200 +67,77 @@ class Direct:
                 f"Direct() needs a 2-D grid with the axis offsets {axis_offsets(2)}, got offsets "
                 f"{system.offsets}; use SuperLU(), which takes any grid"
             )
+        kernel = self.kernel
+        if kernel == "auto":
+            kernel = "fused" if system.device.type == "cpu" else "torch"
+        if kernel == "fused" and system.device.type != "cpu":
+            raise ValueError(
+                f'Direct(kernel="fused") runs on the CPU, got tensors on {system.device}; '
+                'kernel="torch" runs everywhere and "auto" chooses'
+            )
         with torch.no_grad():
-            return DirectFactor(system, self.refine)
+            return DirectFactor(system, self.refine, kernel)
 
 
 class DirectFactor:
-    """A reduced circuit: a solver for its system, with determinant and variances."""
+    """A reduced circuit: a solver for its system, with determinant and variances.
 
-    def __init__(self, system, refine):
+    Attributes:
+        held: numbers that the factor keeps for every circuit. With the fused kernel 29 per pixel at
+            64 x 64, 35 at 256 x 256: it grows with the logarithm of the size.
+    """
+
+    def __init__(self, system, refine, kernel):
+        if kernel == "fused":
+            from softcut_lib.solvers.fronts_cpu import FrontCircuit as Circuit
+        else:
+            from softcut_lib.solvers.tiles import BlockCircuit as Circuit
         self.system, self.refine = system, refine
-        self._plan = plan = Plan(system.grid, system.device)
-        self._count = (system.batch, system.labels or 1)
-        blocks = plan.leaves(*(self._flat(t) for t in (system.ground, *system.weights)))
-        self._steps = []
-        for arrangement, count in plan.levels:
-            step, blocks = eliminate(arrangement.matrix(blocks), count)
-            self._steps.append((arrangement, step))
-        failed = sum(step.failed for _, step in self._steps).view(self._count).any(1)
-        if bool(failed.any()):
+        self.circuit = Circuit(system)
+        self.held = self.circuit.held
+        bad = ~self.circuit.good.all(1)
+        if bool(bad.any()):
             raise ValueError(
-                f"the system of sample {int(failed.nonzero()[0])} is not positive definite in "
+                f"the system of sample {int(bad.nonzero()[0])} is not positive definite in "
                 f"{system.dtype}: a value is not finite, a connected part has no ground (add a "
                 "seed or a ground above 0), or the contrast is beyond this precision (use float64)"
             )
-
-    def _flat(self, tensor):
-        tensor = self.system.labeled(tensor)
-        return tensor.expand(*self._count, *tensor.shape[2:]).flatten(0, 1)
 
     def __call__(self, system, rhs):
         fits(system, rhs)
         belongs(system, self.system)
         with torch.no_grad():
-            x = self._solve(rhs)
-            for _ in range(self.refine):
-                x = x + self._solve(rhs - system @ x)
-            return x, direct_info("Direct", "torch", system, rhs, x)
+            x, norms = self.circuit.answer(rhs, self.refine)
+            residual, rounding = self._judge(*norms, torch.finfo(rhs.dtype).eps)
+        info = SolveInfo(
+            solver="Direct",
+            kernel=self.circuit.kernel,
+            iterations=torch.zeros(rhs.shape[:2], dtype=torch.long, device=rhs.device),
+            residual=residual,
+            converged=residual <= rounding,
+        )
+        return x, info
 
-    def _solve(self, rhs):
-        shared = self.system.labels is None
-        b = self._plan.scatter(rhs if shared else rhs.flatten(0, 1).unsqueeze(1))
-        memory = []
-        for arrangement, step in self._steps:
-            b, inner = step.up(arrangement.vector(b))
-            memory.append(inner)
-        x = b
-        for arrangement, step in reversed(self._steps):
-            x = arrangement.unvector(step.down(x, memory.pop()))
-        return self._plan.gather(x).view(rhs.shape)
+    def _judge(self, residual, size, answer, eps):
+        """(relative residual, what rounding may leave of it), as `true_residual` has them."""
+        scale = torch.where(size == 0, 1, size)
+        residual = torch.where(size.isfinite(), (residual / scale).nan_to_num(torch.inf), torch.nan)
+        return residual, (8 * eps * self._row * answer / scale).clamp(64 * eps, 0.01)
+
+    @cached_property
+    def _row(self):
+        """||A||_inf, (B, 1 or L): a row's off-diagonal entries add up to diagonal minus ground."""
+        rows = 2 * self.system.diagonal() - self.system.labeled(self.system.ground)
+        return rows.flatten(2).amax(2).double()
 
     def log_determinant(self):
         """log det A, (B, 1) or (B, L): the sum over all eliminated nodes."""
-        return sum(step.log_determinant for _, step in self._steps).view(self._count)
+        return self.circuit.log_determinant()
 
     def variances(self):
         """Diagonal of A^-1, (B, 1 or L, *grid): each pixel's resistance to ground.
 
-        The inverse is completed block by block, from the last one down to the leaves.
+        The inverse is completed region by region, from the last one down to the leaves.
         """
-        inverse = None
         with torch.no_grad():
-            for arrangement, step in reversed(self._steps):
-                if inverse is None:  # above the last block nothing is left
-                    inverse = step.inverse.new_zeros(*step.inverse.shape[:-2], 0, 0)
-                inverse = arrangement.unmatrix(step.spread(inverse))
-            diagonal = inverse.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
-        return self._plan.gather(diagonal).view(*self._count, *self.system.grid)
-
-
-class Plan:
-    """Which nodes meet where: the leaves of a grid and the levels above. Knows no weights.
-
-    A leaf has c x c' cells and shares its border nodes with its neighbors; each pixel, and each
-    edge through its tail, is owned by one leaf. Nodes beyond the image are isolated, with ground 1.
-    """
-
-    def __init__(self, grid, device):
-        self.grid = grid
-        self.cells, self.count = zip(*(leaf_size(n) for n in grid), strict=True)
-        (h, w), (rows, columns) = self.cells, self.count
-        nodes = [(i, j) for i in range(h + 1) for j in range(w + 1)]
-        border = [n for n in nodes if n[0] in (0, h) or n[1] in (0, w)]
-        inner = [n for n in nodes if n not in border]
-        place = {n: k for k, n in enumerate(nodes)}
-        self.levels = [(self._reorder([place[n] for n in border + inner], device), len(inner))]
-        while (rows, columns) != (1, 1):
-            if (rows, columns) == (2, 2):
-                self.levels += _last_four(border, h, w, device)
-                return
-            axis = 2 if columns > 1 and (w <= h or rows == 1) else 1
-            level, border = _join(border, (h, w), axis, device)
-            self.levels.append(level)
-            rows, h = (rows, h) if axis == 2 else (rows // 2, 2 * h)
-            columns, w = (columns // 2, 2 * w) if axis == 2 else (columns, w)
-        self.levels.append((self._reorder(range(len(border)), device), len(border)))
-
-    @staticmethod
-    def _reorder(order, device):
-        return Reorder(torch.tensor(list(order), device=device))
-
-    def _windows(self, x, fill=0.0):
-        """(M, rows, columns, h + 1, w + 1): overlapping views of the padded map."""
-        h, w = self.cells
-        size = [c * k + 1 for c, k in zip(self.cells, self.count, strict=True)]
-        x = pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]), value=fill)
-        return x.unfold(-2, h + 1, h).unfold(-2, w + 1, w)
-
-    def leaves(self, ground, vertical, horizontal):
-        """The leaves' matrices (M, rows, columns, n, n), from maps of M systems."""
-        h, w = self.cells
-        owned = ground.new_zeros(*self.count, h + 1, w + 1)
-        owned[..., :h, :w] = 1
-        rim = owned.clone()  # the last row and column of nodes lie beyond the image
-        rim[-1, :, h, :w] = rim[:, -1, :h, w] = rim[-1, -1, h, w] = 1
-        diagonal = self._windows(ground, 1.0) * rim
-        down = (self._windows(vertical) * owned)[..., :-1, :]
-        right = (self._windows(horizontal) * owned)[..., :, :-1]
-        for edges, ends in (
-            (down, (diagonal[..., :-1, :], diagonal[..., 1:, :])),
-            (right, (diagonal[..., :, :-1], diagonal[..., :, 1:])),
-        ):
-            ends[0].add_(edges), ends[1].add_(edges)
-        node = torch.arange((h + 1) * (w + 1), device=ground.device).view(h + 1, w + 1)
-        blocks = ground.new_zeros(*diagonal.shape[:3], node.numel(), node.numel())
-        blocks.diagonal(dim1=-2, dim2=-1).copy_(diagonal.flatten(-2))
-        for edges, a, b in ((down, node[:-1], node[1:]), (right, node[:, :-1], node[:, 1:])):
-            blocks[..., a.flatten(), b.flatten()] = -edges.flatten(-2)
-            blocks[..., b.flatten(), a.flatten()] = -edges.flatten(-2)
-        return blocks
-
-    def scatter(self, rhs):
-        """(M, R, *grid) -> (M, rows, columns, n, R): each value in the leaf that owns it."""
-        h, w = self.cells
-        owned = rhs.new_zeros(h + 1, w + 1)
-        owned[:h, :w] = 1
-        return (self._windows(rhs) * owned).permute(0, 2, 3, 4, 5, 1).flatten(3, 4)
-
-    def gather(self, x):
-        """(M, rows, columns, n, R) -> (M, R, *grid): each value from the leaf that owns it."""
-        h, w = self.cells
-        x = x.unflatten(3, (h + 1, w + 1))[:, :, :, :h, :w]
-        x = x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
-        return x[..., : self.grid[0], : self.grid[1]]
-
-
-def leaf_size(n):
-    """(c, 2^p): cells of a leaf along an axis of n pixels and their number, n <= c 2^p, c <= 7.
-
-    >>> leaf_size(256), leaf_size(250), leaf_size(5)
-    ((4, 64), (4, 64), (5, 1))
-    """
-    count = 2 ** max(ceil(log2(n / 7)), 0)
-    return ceil(n / count), count
-
-
-def _join(border, size, axis, device):
-    """((Join, length of the seam), border of the joined block)."""
-    along, across = axis - 1, 2 - axis
-    far, ends = size[along], (0, size[across])
-
-    def order(at):
-        side = sorted((n[across], k) for k, n in enumerate(border) if n[along] == at)
-        own = [k for k, n in enumerate(border) if n[along] != at]
-        return own, [k for t, k in side if t in ends], [k for t, k in side if t not in ends]
-
-    first, second = order(far), order(0)
-    moved = [(i + far, j) if axis == 1 else (i, j + far) for i, j in border]
-    joined = [border[k] for k in first[0]] + [moved[k] for k in second[0]]
-    joined += [border[k] for k in first[1]]
-    index = [torch.tensor(sum(lists, []), device=device) for lists in (first, second)]
-    return (Join(axis, *index, len(first[0])), len(first[2])), joined
-
-
-def _last_four(border, h, w, device):
-    """Levels of the last 2 x 2 blocks: the outer rim, the two vertical seams, all that is left.
-
-    Each block's order starts at the center of the image and follows its two inner sides, so that
-    the four are mirror images and share their shape.
-    """
-    orders = []
-    for row in (h, 0):
-        for column in (w, 0):
-            vertical = sorted((abs(i - row), k) for k, (i, j) in enumerate(border) if j == column)
-            level = sorted((abs(j - column), k) for k, (i, j) in enumerate(border) if i == row)
-            kept = [k for _, k in vertical[1:] + level]  # both begin with the center
-            orders.append(kept + sorted(set(range(len(border))) - set(kept)))
-    orders = torch.tensor(orders, device=device).view(2, 2, -1)
-    # kept: h nodes of the vertical seam, the center, w nodes of the level one
-    seam = torch.arange(h + w + 1, device=device).roll(
-        -h - 1
-    )  # own: level; shared: vertical, center
-    seam[w:] = seam[w:].roll(1)  # ... the center first, so that the seam comes last
-    rest = torch.arange(2 * w + 1, device=device)
-    return [
-        (Reorder(orders), len(border) - (h + w + 1)),
-        (Join(2, seam, seam, w), h),
-        (Join(1, rest, rest, 0), 2 * w + 1),
-    ]
+            return self.circuit.variances()

@@ -1,12 +1,17 @@
+import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import splu
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import softcut_lib as sc
-from softcut_lib.solvers.dissection import leaf_size
+from softcut_lib.solvers.tiles import leaf_size
 from tests.grids import arguments, dense, random
 
 # thin, odd, one leaf, two, four, many; waste on one side, on both, on none
+KERNELS = ("torch", "fused")
+both_kernels = pytest.mark.parametrize("kernel", KERNELS)
 SIZES = [(1, 1), (1, 9), (40, 1), (5, 7), (7, 15), (8, 8), (13, 29), (28, 14), (30, 31), (60, 9)]
 
 
@@ -23,9 +28,10 @@ def problem(grid, *, per_label=False, dtype=torch.float64, contrast=1.0):
 
 @pytest.mark.parametrize("grid", SIZES)
 @pytest.mark.parametrize("per_label", [False, True])
-def test_solution_determinant_and_variances_agree_with_a_dense_inverse(grid, per_label):
+@both_kernels
+def test_solution_determinant_and_variances_agree_with_a_dense_inverse(grid, per_label, kernel):
     system, rhs = problem(grid, per_label=per_label)
-    factor = sc.Direct(refine=0).factor(system)
+    factor = sc.Direct(refine=0, kernel=kernel).factor(system)
     x, info = factor(system, rhs)
     for b in range(2):
         for label in range(3):
@@ -37,34 +43,127 @@ def test_solution_determinant_and_variances_agree_with_a_dense_inverse(grid, per
             variances = factor.variances()[b, own].flatten()
             torch.testing.assert_close(variances, inverse.diagonal())
     assert info.converged.all() and info.residual.max() < 1e-12 and not info.iterations.any()
+    assert info.kernel == kernel
 
 
 @pytest.mark.parametrize("grid", [(3, 4), (9, 8)])
 @pytest.mark.parametrize("per_label", [False, True])
-def test_first_and_second_derivatives(grid, per_label):
+@both_kernels
+def test_first_and_second_derivatives(grid, per_label, kernel):
     system, rhs = problem(grid, per_label=per_label)
     inputs = [t[:1].detach().requires_grad_() for t in (rhs, system.ground, *system.weights)]
 
     def cut(p, ground, *weights):
-        return sc.soft_cut(p, weights, ground=ground, solver=sc.Direct())
+        return sc.soft_cut(p, weights, ground=ground, solver=sc.Direct(kernel=kernel))
 
     assert gradcheck(cut, inputs, fast_mode=True)
     assert gradgradcheck(cut, inputs, fast_mode=True)
 
 
-def test_refinement_wins_back_what_float32_loses():
-    """Conductances of 1e5 beside 1e-3: each round of refinement gains digits."""
-    grid = (60, 70)
-    strong = [random(1, 59, 70) > 0, random(1, 60, 69, seed=1) > 0]
-    weights = [torch.where(s, 1e5, 1e-3).double() for s in strong]
-    rhs = random(1, 1, *grid, seed=2)
-    exact, _ = sc.solve(sc.GridSystem(weights), rhs, sc.SuperLU())
-    system = sc.GridSystem([w.float() for w in weights])
-    error = [
-        float((sc.solve(system, rhs.float(), sc.Direct(refine=k))[0] - exact).norm() / exact.norm())
-        for k in range(3)
+def regions(grid, strong, weak, *, dtype):
+    """Conductance `strong` inside random regions and `weak` across their borders."""
+    coarse = random(1, 1, 7, 9, seed=4)
+    inside = torch.nn.functional.interpolate(coarse, grid)[0] > 0
+    return [
+        torch.where(same, strong, weak).to(dtype)
+        for same in (inside[:, 1:] == inside[:, :-1], inside[:, :, 1:] == inside[:, :, :-1])
     ]
-    assert error[1] < error[0] / 20 and error[2] < 1e-6
+
+
+def relative_error(x, exact):
+    return float((x.double() - exact).norm() / exact.norm())
+
+
+@both_kernels
+@pytest.mark.parametrize("contrast", [1e0, 1e2, 1e5, 1e8])
+@pytest.mark.parametrize("kind", ["scattered", "regions"])
+def test_precision_does_not_depend_on_contrast(kernel, contrast, kind):
+    """Nothing is subtracted, so float32 keeps its digits where conductances span 1e8."""
+    grid = (60, 70)
+    if kind == "scattered":
+        spread = [torch.rand(1, *shape, generator=torch.manual_seed(0)) for shape in EDGES]
+        weights = [contrast ** (u.double() - 0.5) for u in spread]
+    else:
+        weights = regions(grid, contrast**0.5, contrast**-0.5, dtype=torch.float64)
+    weights = [w.float() for w in weights]
+    rhs = random(1, 2, *grid, seed=2, dtype=torch.float32)
+    wide = sc.GridSystem([w.double() for w in weights])
+    exact, _ = sc.solve(wide, rhs.double(), sc.SuperLU())
+    for refine, bound in ((0, 1e-5), (1, 2e-7)):
+        solver = sc.Direct(kernel=kernel, refine=refine)
+        x, info = sc.solve(sc.GridSystem(weights), rhs, solver)
+        assert relative_error(x, exact) < bound and info.converged.all()
+    x, _ = sc.solve(wide, rhs.double(), sc.Direct(kernel=kernel))
+    assert relative_error(x, exact) < 1e-15 * max(contrast, 100)  # the error is SuperLU's
+    A = wide.to_scipy().tocsc()
+    logs = sc.Direct(kernel=kernel).factor(sc.GridSystem(weights)).log_determinant()
+    assert float(logs) == pytest.approx(np.log(splu(A).U.diagonal()).sum(), rel=1e-5)
+
+
+EDGES = [(59, 70), (60, 69)]
+
+
+@both_kernels
+def test_no_number_is_too_small_to_be_fast(kernel):
+    """Processors take a hundred times as long below the smallest normal number: none is there.
+
+    A voltage that crosses many weak edges decays below 1e-38; so do fill-ins between far nodes.
+    """
+    weights = regions((90, 80), 1e3, 1e-12, dtype=torch.float32)
+    circuit = sc.Direct(kernel=kernel).factor(sc.GridSystem(weights)).circuit
+    if kernel == "fused":
+        kept = [torch.from_numpy(t) for t in (circuit.store, *circuit.leaves)]
+    else:
+        kept = [step.coupling for _, step in circuit._steps]
+    tiny = torch.finfo(torch.float32).tiny
+    for values in kept:
+        assert ((values == 0) | (values.abs() >= tiny)).all()
+
+
+def test_plain_tensor_operations_grow_with_the_logarithm_of_the_size():
+    """Every level is a fixed number of operations, whatever the number of its blocks."""
+
+    class Count(TorchDispatchMode):
+        calls = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.calls += 1
+            return function(*args, **(kwargs or {}))
+
+    def calls(size):
+        system, _ = problem((size, size))
+        with Count() as count:
+            sc.Direct(kernel="torch").factor(system)
+        return count.calls
+
+    counts = [calls(size) for size in (28, 56, 112)]
+    steps = [b - a for a, b in zip(counts, counts[1:], strict=False)]
+    assert steps[0] == steps[1] < 300
+
+
+def test_kernels_agree_on_cores_and_subtrees(monkeypatch):
+    """One system cut into subtrees for two threads, several systems for two threads, one thread."""
+    from softcut_lib.solvers import fronts_cpu
+
+    monkeypatch.setattr(fronts_cpu, "SMALL", 0)
+    system, rhs = problem((70, 50))
+    alone = sc.GridSystem([w[:1] for w in system.weights], ground=system.ground[:1])
+    threads = torch.get_num_threads()
+    try:
+        answers, logs = [], []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            for s, b in ((system, rhs), (alone, rhs[:1])):
+                factor = sc.Direct(refine=0).factor(s)
+                answers.append(factor(s, b)[0][:1])
+                logs.append(factor.log_determinant()[:1])
+                answers.append(factor.variances()[:1])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    for x, log in zip(answers[2:], logs[1:] * 2, strict=False):
+        torch.testing.assert_close(x, answers[0] if x.shape == rhs[:1].shape else answers[1])
+        torch.testing.assert_close(log, logs[0])
 
 
 def test_reduction_keeps_all_blocks_of_a_level_alike():
@@ -99,15 +198,21 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"Direct\(\) needs a 2-D grid .* use SuperLU"):
         scores, weights, options = arguments("2d-diagonals")
         sc.Direct().factor(sc.GridSystem(weights, **options))
-    with pytest.raises(ValueError, match="sample 1 is not positive definite"):
-        ground = torch.ones(2, 1, 3)
-        ground[1] = 0
-        sc.Direct().factor(sc.GridSystem([torch.ones(2, 0, 3), torch.ones(2, 1, 2)], ground=ground))
+    ground = torch.ones(2, 1, 3)
+    ground[1] = 0
+    loose = sc.GridSystem([torch.ones(2, 0, 3), torch.ones(2, 1, 2)], ground=ground)
+    broken = sc.GridSystem([torch.ones(2, 0, 3), ground[..., :2] / ground[..., 1:]], check=False)
+    for kernel in KERNELS:
+        for system in (loose, broken):
+            with pytest.raises(ValueError, match="sample 1 is not positive definite"):
+                sc.Direct(kernel=kernel).factor(system)
     with pytest.raises(ValueError, match="a Factor solves the system it was made from"):
         system, rhs = problem((4, 5))
         sc.Direct().factor(problem((5, 4))[0])(system, rhs)
     with pytest.raises(ValueError, match="refine must be an integer of at least 1, got -1"):
         sc.Direct(refine=-1)
+    with pytest.raises(ValueError, match="kernel must be 'auto' or 'torch' or 'fused', got 'fast'"):
+        sc.Direct(kernel="fast")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

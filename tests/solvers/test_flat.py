@@ -154,7 +154,8 @@ def allocated(grid, offsets, dtype):
     return (status("VmHWM") - before) / (x.numel() * x.element_size())
 for dtype in (torch.float32, torch.float64):
     allocated((9, 9), axes(2), dtype)  # compiles
-    for grid, offsets in [((1024, 1000), axes(2)), ((1000, 1024), eight), ((64, 120, 128), axes(3))]:
+    flat, deep = (1024, 1000), (64, 120, 128)
+    for grid, offsets in (flat, axes(2)), (flat[::-1], eight), (deep, axes(3)):
         print(len(offsets), allocated(grid, offsets, dtype))
 """
 

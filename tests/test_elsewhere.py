@@ -39,7 +39,7 @@ def test_a_solver_stays_on_its_device(name, per_label):
         x, info = sc.solve(system_of(scores, weights, options), scores, SOLVERS[name])
     kept = (info.iterations, info.residual, info.converged, info.history)
     assert all(t.device == DEVICE for t in (x, *kept) if t is not None)
-    torch.testing.assert_close(here(x), expected, rtol=1e-7, atol=1e-8)
+    torch.testing.assert_close(here(x), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SOLVERS.keys() - {"published"})
@@ -95,7 +95,7 @@ def test_the_fused_kernels_host_waits_only_when_it_looks(monkeypatch):
             launch = self.kernel[programs]
             return lambda *args, **options: launch(*map(here, args), **options)
 
-    for name in ("begin", "aim", "advance", "descend"):
+    for name in ("begin", "aim", "advance", "descend", "measure"):
         monkeypatch.setattr(kernels_cuda, name, Undisguised(getattr(kernels_cuda, name)))
     monkeypatch.setattr(launch_cuda, "LOOK", (4, 8))
     scores, weights, options = there("2d-diagonals", batch=1, labels=1)
@@ -103,7 +103,7 @@ def test_the_fused_kernels_host_waits_only_when_it_looks(monkeypatch):
         system = sc.GridSystem(weights, check=False, **options)
         x = torch.zeros_like(scores)
         world.waits.clear()
-        steps, history = launch_cuda.run(system, scores, x, sc.CG(tol=1e-8))
+        steps, history, *_ = launch_cuda.run(system, scores, x, sc.CG(tol=1e-8))
         assert len(history) > 5  # so there was a second look
         assert [w.split(": ")[-1] for w in world.waits] == [
             "running, taken = self.flags[:2].amax(1).cpu().tolist()"

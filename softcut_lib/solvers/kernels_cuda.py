@@ -30,8 +30,9 @@ save launches only, and those a CUDA graph saves as well.)
 import triton
 import triton.language as tl
 
-# 128 threads hold 4 pixels each, in float32 one 16-byte access: about 60 registers a thread with
-# two offsets and 130 with thirteen, so nothing spills and several programs fit a multiprocessor.
+# 128 threads hold 4 pixels each, in float32 one 16-byte access. Compiled for compute capability 8.0
+# `advance` takes 64 registers a thread with two offsets and 80 with thirteen (float64: 80 and 128),
+# `descend` 40 (48): nothing spills, and 4 to 8 programs and more fit on a multiprocessor.
 TILE = 512
 WARPS = 4
 # At most this many programs a system: enough to fill a large GPU with one image, few enough that
@@ -39,7 +40,7 @@ WARPS = 4
 PROGRAMS = 512
 
 # rows of `partials` (float64, one value a system and program)
-SQUARE, ENERGY, CURVATURE = (tl.constexpr(k) for k in range(3))
+SQUARE, ENERGY, CURVATURE, LARGEST = (tl.constexpr(k) for k in range(4))
 # rows of `numbers` (float64, one value a system); LIMIT is tol^2 ||rhs||^2 or the published bound
 LIMIT, NORM, REDUCED, BEFORE = (tl.constexpr(k) for k in range(4))
 # rows of `flags` (int32, one value a system)
@@ -229,3 +230,35 @@ def descend(
             part = partials + s * programs + b
             tl.store(part + SQUARE * systems * programs, tl.sum(square, axis=0))
             tl.store(part + ENERGY * systems * programs, tl.sum(reduced, axis=0))
+
+
+@triton.jit(do_not_specialize=_any_value)
+def measure(
+    weights, ground, rhs, x, partials, n, systems, share, programs, strides, TILE: tl.constexpr
+):
+    """Parts of ||rhs - A x||^2, ||x||^2 and ||rhs||^2, and of the largest row sum of |A|."""
+    s, b = tl.program_id(0) // programs, tl.program_id(0) % programs
+    matrix, row = (s // share).to(tl.int64) * n, s.to(tl.int64) * n
+    missing = tl.zeros([TILE], tl.float64)
+    answer = tl.zeros([TILE], tl.float64)
+    size = tl.zeros([TILE], tl.float64)
+    largest = tl.zeros([TILE], tl.float64)
+    for tile in range(b, tl.cdiv(n, TILE), programs):
+        i = tile * TILE + tl.arange(0, TILE)
+        inside = i < n
+        u, out, a = _product(
+            weights + matrix * len(strides), ground + matrix, x + row, x + row, 0.0, i, n, strides
+        )
+        given = tl.load(rhs + row + i, mask=inside, other=0.0)
+        r = (given - out).to(tl.float64)
+        missing += r * r
+        answer += u.to(tl.float64) * u.to(tl.float64)
+        size += given.to(tl.float64) * given.to(tl.float64)
+        # the off-diagonal entries of a row add up to its diagonal minus the ground
+        rows = 2 * a - tl.load(ground + matrix + i, mask=inside, other=0.0)
+        largest = tl.maximum(largest, tl.where(inside, rows, 0.0).to(tl.float64))
+    part = partials + s * programs + b
+    tl.store(part + SQUARE * systems * programs, tl.sum(missing, axis=0))
+    tl.store(part + ENERGY * systems * programs, tl.sum(answer, axis=0))
+    tl.store(part + CURVATURE * systems * programs, tl.sum(size, axis=0))
+    tl.store(part + LARGEST * systems * programs, tl.max(largest, axis=0))

@@ -33,7 +33,8 @@ _one_at_a_time = threading.Lock()
 def run(system, rhs, x, options):
     """Conjugate gradients with the fused kernels; x holds the start and becomes the answer.
 
-    Returns (steps (B, L), squared residual norms (steps + 1, B, L)).
+    Returns (steps (B, L), squared residual norms (steps + 1, B, L)), and the true ||rhs - A x||,
+    ||x||, ||rhs|| and ||A||_inf, each float64 (B, L).
     """
     pixels = rhs[0, 0].numel()
     if pixels > MOST_PIXELS:
@@ -96,7 +97,7 @@ class _Machine:
         matrices = self.systems // self.share
         self.diagonal = rhs.new_empty(matrices if self.jacobi else 0, self.n)
         self.weights = rhs.new_zeros(matrices, len(_strides(system)[1]), self.n)
-        self.partials = rhs.new_empty(3, self.systems, self.programs, dtype=torch.float64)
+        self.partials = rhs.new_empty(4, self.systems, self.programs, dtype=torch.float64)
         self.numbers = rhs.new_empty(4, self.systems, dtype=torch.float64)
         self.flags = rhs.new_empty(4, self.systems, dtype=torch.int32)
         self.history = rhs.new_empty(0, self.systems, dtype=torch.float64)
@@ -120,7 +121,7 @@ class _Machine:
         self.numbers[kernels.LIMIT.value] = options.tol * scale
         self.old.zero_()
         kernels.begin[(self.systems * self.programs,)](
-            self.weights, self.ground, rhs.contiguous(), self.x, self.z, self.diagonal,
+            self.weights, self.ground, rhs, self.x, self.z, self.diagonal,
             self.partials, self.n, self.systems, self.share, self.programs, self.strides,
             JACOBI=self.jacobi, TILE=kernels.TILE, num_warps=kernels.WARPS,
         )  # fmt: skip
@@ -158,6 +159,14 @@ class _Machine:
             PROGRAMS=kernels.PROGRAMS, num_warps=kernels.WARPS,
         )  # fmt: skip
 
+    def measure(self, rhs, x):
+        """||rhs - A x||, ||x||, ||rhs|| and ||A||_inf of each system."""
+        kernels.measure[(self.systems * self.programs,)](
+            self.weights, self.ground, rhs, x, self.partials, self.n, self.systems, self.share,
+            self.programs, self.strides, TILE=kernels.TILE, num_warps=kernels.WARPS,
+        )  # fmt: skip
+        return *self.partials[:3].sum(2).sqrt(), self.partials[3].amax(1)
+
     def remember(self, steps):
         """Make room for the history of so many steps."""
         rows = min(steps, self.options.max_iter) + 1
@@ -169,6 +178,7 @@ class _Machine:
 
 def _solve(machine, system, rhs, x, options):
     """Begin, step until no system runs, and hand out what the device has written down."""
+    rhs = rhs.contiguous()
     machine.begin(system, rhs, x)
     launched, running, look = 0, True, 0
     while running:
@@ -191,7 +201,8 @@ def _solve(machine, system, rhs, x, options):
     history = torch.where(done, square, machine.history[: taken + 1])
     shape = rhs.shape[:2]
     x.masked_fill_(~square.isfinite().view(*shape, *(1,) * len(system.grid)), float("nan"))
-    return steps.view(shape), history.view(-1, *shape)
+    lengths = (t.view(shape) for t in machine.measure(rhs, x))
+    return steps.view(shape), history.view(-1, *shape), *lengths
 
 
 def _kept_machine(system, rhs, options):

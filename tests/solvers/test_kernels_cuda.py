@@ -9,6 +9,7 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.solvers.conjugate import _run_torch, _start
+from softcut_lib.solvers.interface import lengths_of
 from tests.grids import GRIDS, arguments, random, system_of
 
 pytest.importorskip("triton")
@@ -35,12 +36,20 @@ def moved(system, rhs):
 
 
 def run(system, rhs, loop=launch_cuda.run, **options):
-    """(x, steps, history) of one loop, by itself, on the CPU afterwards."""
+    """(x, steps, history) of one loop, by itself, on the CPU afterwards; its norms are checked."""
     options = sc.CG(**options)
     if loop is launch_cuda.run:
         system, rhs = moved(system, rhs)
     x = _start(rhs, options.start)
-    steps, history = loop(system, rhs, x, options)
+    steps, history, *lengths = loop(system, rhs, x, options)
+    for length, expected in zip(lengths, lengths_of(system, rhs, x)):
+        bound = 8 * torch.finfo(x.dtype).eps
+        atol = bound * float(expected.nan_to_num(0, 0, 0).abs().max())
+        if length is lengths[0]:  # what is left after subtraction
+            atol = bound * float((lengths[1] * lengths[3]).nan_to_num(0, 0, 0).max())
+        torch.testing.assert_close(
+            length, expected.expand_as(length), rtol=bound, atol=atol, equal_nan=True
+        )
     return x.cpu(), steps.cpu(), history.cpu()
 
 
@@ -245,6 +254,7 @@ for kind, offsets, width in (("fp32", 2, "v4"), ("fp64", 4, "v2")):
         compiled(kernels.begin, kind, offsets, JACOBI=True),
         compiled(kernels.advance, kind, offsets, WORK=True, **both),
         compiled(kernels.descend, kind, offsets, **both),
+        compiled(kernels.measure, kind, offsets),
     ]
     assert all(f"ld.global.{width}" in asm["ptx"] and asm["cubin"] for asm in found)
 compiled(kernels.advance, "fp32", 2, WORK=False, RELATIVE=False, JACOBI=False)

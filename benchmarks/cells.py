@@ -94,7 +94,7 @@ def _reason(method, row, memory, limit, room, main):
     """Why this row is not measured, or None."""
     missing = method.missing()
     if missing:
-        return f"not installed ({missing})"
+        return f"not {'installed' if method.package else 'in this version'} ({missing})"
     if method.name == "plain CG, torch.compile" and not main:
         return "compiled anew for every size, so measured in the main cells only"
     expected = memory.expect(method.name, row["kind"], row["size"], row["batch"])

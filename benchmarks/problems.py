@@ -5,7 +5,7 @@ that a loss averaged over the pixels sends back, a random smooth field divided b
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -114,11 +114,16 @@ def _noisy(size, batch, generator):
 
 def _through(network, size, batch):
     """Scores and weights of a network on synthetic horses of this size."""
-    images = sc.SyntheticHorses("test", count=batch, size=size, seed=1)
     with torch.no_grad():
-        outputs = [network(images[b]["image"][None]) for b in range(batch)]
+        outputs = [network(image[None]) for image in _horses(size, batch)]
     scores = torch.cat([scores for scores, _ in outputs])
     return scores, [torch.cat(column) for column in zip(*(weights for _, weights in outputs))]
+
+
+@lru_cache(maxsize=1)
+def _horses(size, batch):
+    images = sc.SyntheticHorses("test", count=batch, size=size, seed=1)
+    return [images[b]["image"] for b in range(batch)]
 
 
 def _untrained(size, batch, generator):

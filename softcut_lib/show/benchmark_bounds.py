@@ -17,21 +17,24 @@ LINEAR = 1.1  # exponent up to which we call a growth linear
 FROM = 256 * 256  # smaller grids measure the fixed cost
 
 
-def bounds(results):
+def bounds(results, gpu=None):
     """Every bound as (statement, what was measured, words on it, met: True, False or None).
 
     Args:
         results: as `read_benchmarks` gives them.
+        gpu: as `read_gpu_benchmarks` gives them, or None.
     """
     found = [*_plain(results), *_klu(results), *_multigrid(results), *_direct(results)]
     found += [*_contrast(results), *_share(results), *_frame(results), *_growth(results)]
-    return [*found, *_memory(results)]
+    return [*found, *_memory(results), *_gpu_share(gpu)]
 
 
-def bounds_table(results, *, caption="The bounds, computed from the results file"):
+def bounds_table(results, gpu=None, *, caption="The bounds, computed from the results files"):
     """`bounds` as a table."""
     words = {True: "yes", False: "no", None: "not measured"}
-    body = [[text, measured, note, words[met]] for text, measured, note, met in bounds(results)]
+    body = [
+        [text, measured, note, words[met]] for text, measured, note, met in bounds(results, gpu)
+    ]
     return table(["bound", "measured", "details", "met"], body, caption=caption)
 
 
@@ -216,3 +219,17 @@ def _memory(results):
         text = f"CG needs at most {row['allowed']} arrays of the grid's size"
         words = f"peak of one fused solve at {row['size'][0]} x {row['size'][1]}, packing included"
         yield text, f"{row['arrays']:.1f}", words, row["arrays"] <= row["allowed"]
+
+
+def _gpu_share(gpu):
+    rows = {row["method"]: row for row in gpu["training"]} if gpu else {}
+    for method, limit in (("CG", 10), ("Direct", 25)):
+        text = f"on a GPU the layer takes at most {limit} % of a training step, {method}"
+        row = rows.get(method)
+        if row is None:
+            yield text, "-", "", None
+            continue
+        error = max(value for value in row["errors"].values() if value is not None)
+        share = 100 * row["share"]
+        words = f"batch {row['batch']}, largest error {error:.0e}"
+        yield text, f"{share:.1f} %", words, bool(share <= limit)

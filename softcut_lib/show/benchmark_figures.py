@@ -70,19 +70,28 @@ def _fastest(rows):
 
 
 @styled
-def benchmark_sizes(results, kinds, *, batch=1, methods=None, alt=None):
+def benchmark_sizes(results, kinds, *, batch=None, methods=None, alt=None):
     """Time for one image against the number of pixels, one panel for each kind of weights.
 
     Args:
         results: as `read_benchmarks` gives them.
         kinds: of weights, one or two.
-        batch: number of images in a call.
+        batch: number of images in a call; the one with most sizes, then the smallest, if None.
         methods: names; all that were measured with this batch if None.
         alt: the alternative text; made from the results if None.
 
     Returns:
         A `Picture`.
+
+    Raises:
+        ValueError: nothing was measured.
     """
+    sizes = {}
+    for row in select(results):
+        sizes.setdefault(row["batch"], set()).add(tuple(row["size"]))
+    if not sizes or batch not in (None, *sizes):
+        raise ValueError(f"batch: the results hold no row of batch {batch}; of {sorted(sizes)}")
+    batch = max(sizes, key=lambda b: (len(sizes[b]), -b)) if batch is None else batch
     fig, axes = canvas(1, len(kinds), width=3.6 * len(kinds) + 1, height=4.2, sharey=True)
     names = methods or [m["name"] for m in results["methods"] if not m["forward_only"]]
     shown = []

@@ -13,6 +13,7 @@ __all__ = [
     "benchmark_table",
     "left_out_table",
     "read_benchmarks",
+    "read_gpu_benchmarks",
     "share_table",
 ]
 
@@ -42,6 +43,24 @@ def read_benchmarks(name="solvers-cpu", *, path=None):
             "`make bench` writes one"
         )
     return content
+
+
+def read_gpu_benchmarks(*, path=None):
+    """The GPU benchmark's file with its rows in the CPU file's form; None where there is none.
+
+    `python -m benchmarks.gpu` writes it, on a machine with a GPU.
+    """
+    try:
+        content = read_json(book_file("results/solvers-gpu.json", path))
+    except ValueError:
+        if path is not None:
+            raise
+        return None
+    for row in content.get("cells", []):
+        steps = {name: row.get(name) for name in ("forward", "backward")}
+        row |= {"iterations": steps, "memory": row.get("peak"), "forward_only": False}
+    kinds = {row["kind"]: row["kind"] for row in content.get("cells", [])}
+    return {"cells": [], "training": [], "kinds": kinds, **content}
 
 
 def select(results, *, size=None, batch=None, kind=None, method=None, status="measured"):
@@ -87,7 +106,8 @@ def benchmark_table(results, kind, *, size, batch, caption=None):
             _setting(row["setting"]),
         ])  # fmt: skip
     words = results["kinds"][kind]
-    default = f"{kind}: {words}; {size[0]} x {size[1]}, batch {batch}"
+    default = f"{kind}: {words}; " if words != kind else f"{kind}, "
+    default += f"{size[0]} x {size[1]}, batch {batch}"
     header = ["method", "ms", "quartiles", "n", "error x", "of ∂scores", "of ∂weights"]
     header += ["steps", "backward", "MiB", "setting"]
     return table(header, body, caption=default if caption is None else caption)
@@ -172,10 +192,16 @@ def benchmark_machine(results):
 
 
 def share_table(results):
-    """A training step of the U-Net with two decoders, without and with the layer."""
+    """A training step of the U-Net with two decoders, without and with the layer.
+
+    Args:
+        results: as `read_benchmarks` or `read_gpu_benchmarks` give them.
+    """
     body = []
     for row in results["training"]:
         layer, share = row.get("layer_seconds"), row.get("share")
+        if isinstance(share, float):  # the GPU's file keeps the medians' ratio
+            share = dict.fromkeys(("median", "q1", "q3"), share)
         steps = (row.get("iterations") or {}).get("forward")
         body.append([
             row["method"], milliseconds(row["step_seconds"]["median"]),
@@ -186,8 +212,7 @@ def share_table(results):
         ])  # fmt: skip
     where = results["training"][:1]
     caption = "".join(
-        f"One training step, {row['size'][0]} x {row['size'][1]}, batch {row['batch']}, "
-        f"{row['parameters']:,} parameters"
+        f"One training step, {row['size'][0]} x {row['size'][1]}, batch {row['batch']}"
         for row in where
     )
     header = ["solver", "step, ms", "layer, ms", "share", "quartiles, %", "steps"]

@@ -173,6 +173,26 @@ def _slope(cut, inputs, k, index, upstream, offsets, step):
     return (values[0] - values[1]) / (2 * step)
 
 
+def edge_formula(edge_gradient, *, generator, offset=(1, 0), grid=(4, 5), labels=3):
+    """edge_gradient(mean, x, offset) is -sign(jump x) jump(mean), summed over labels.
+
+    `mean` holds the block means of the incoming gradient; both are (B, L, *grid), the answer has
+    the shape (B, *edge_shape) of shared weights.
+    """
+    x = torch.randint(4, (2, labels, *grid), generator=generator).double()
+    mean = torch.randn(2, labels, *grid, generator=generator, dtype=torch.float64)
+    by_label = -jump(x, offset).sign() * jump(mean, offset)
+    arrived, expected = edge_gradient(mean, x, offset), by_label.sum(1)
+    assert arrived.shape == expected.shape, (
+        f"weights shared by all labels have one gradient, {tuple(expected.shape)}, summed over "
+        f"labels; got {tuple(arrived.shape)}"
+    )
+    reason = "is it -sign(x_q - x_p) (G_q - G_p), the sign of x and the difference of G?"
+    if float((arrived + expected).abs().max()) <= 1e-12:
+        reason = "the sign is flipped: a larger weight draws the higher pixel down"
+    assert float((arrived - expected).abs().max()) <= 1e-12, f"the edge gradient is wrong; {reason}"
+
+
 def block_mean_is_a_projection(block_mean, *, generator, grid=(4, 5), blocks=6):
     """block_mean(values, labels) averages over each block: symmetric, and twice is once."""
     labels = torch.randint(blocks, (2, 2, *grid), generator=generator)
@@ -227,6 +247,21 @@ def isotonic_is_the_nearest(isotonic_regression, *, generator, count=9):
             f"x[{i}] must be {best:.6g}, got {float(x[i]):.6g}; pooled neighbors take the mean of "
             "all their values, and pooling may have to go back more than one block"
         )
+
+
+def order_is_enough(refine, *, generator, grid=(4, 5)):
+    """``refine(x, scores, weights)`` finds the solution from any x that has the solution's order."""
+    from softcut_lib.layers.variation import total_variation
+
+    scores, weights, _ = random_problem(generator, grid)
+    exact = total_variation(scores, weights)
+    distorted = (exact / 2).exp() - 5  # other values, the same order
+    error = float((refine(distorted, scores, weights) - exact).abs().max())
+    assert error <= 1e-8, (
+        f"an x with the order of the solution must be refined to the solution, off by {error:.3g}; "
+        "does each edge add its weight to the lower pixel of the target and take it from the "
+        "higher, is the regression in the order of x, and are its values put back in their places?"
+    )
 
 
 def refinement_helps(cut, *, generator, grid=(8, 9), offsets=None, share=0.05):

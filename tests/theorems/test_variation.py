@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import softcut_lib as sc
-from softcut_lib.layers.isotonic import isotonic_regression
+from softcut_lib.layers.isotonic import isotonic_regression, refine_order
 from softcut_lib.layers.variation import block_mean
 from softcut_lib.theorems import variation as theorem
 
@@ -89,6 +89,18 @@ WRONG = {
         ),
         "sign is flipped",
     ),
+    "edges": (
+        lambda: theorem.edge_formula(
+            lambda m, x, o: (sc.jump(x, o).sign() * sc.jump(m, o)).sum(1), generator=generator()
+        ),
+        "sign is flipped",
+    ),
+    "labels apart": (
+        lambda: theorem.edge_formula(
+            lambda m, x, o: -sc.jump(x, o).sign() * sc.jump(m, o), generator=generator()
+        ),
+        "summed over labels",
+    ),
     "projection": (
         lambda: theorem.block_mean_is_a_projection(
             lambda v, labels: v.mean((2, 3), keepdim=True).expand_as(v), generator=generator()
@@ -106,6 +118,10 @@ WRONG = {
     "isotonic": (
         lambda: theorem.isotonic_is_the_nearest(not_pooled_back, generator=generator()),
         "go back more than one block",
+    ),
+    "order": (
+        lambda: theorem.order_is_enough(lambda x, z, w: x, generator=generator()),
+        "order of the solution",
     ),
     "refinement": (
         lambda: theorem.refinement_helps(
@@ -129,6 +145,13 @@ def test_what_is_right_passes():
     theorem.taut_string(
         lambda y, w: sc.total_variation(y[None, None], [w[None]])[0, 0], generator=generator()
     )
+
+
+def test_the_order_of_the_pixels_is_enough():
+    def refine(x, scores, weights):
+        return refine_order(x, scores, [w.unsqueeze(1) for w in weights], sc.axis_offsets(2))
+
+    theorem.order_is_enough(refine, generator=generator())
 
 
 def test_the_reference_bounds_its_own_distance():

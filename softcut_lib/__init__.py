@@ -23,6 +23,7 @@ _ROOMS = {
     "circuits.reduction": "kron_reduce star_mesh",
     "solvers.interface": "solve SolveInfo ConvergenceWarning",
     "solvers.conjugate": "CG PUBLISHED_CG",
+    "solvers.cycles": "Multigrid",
     "solvers.dissection": "Direct",
     "solvers.superlu": "SuperLU",
     "layers.softcut": "soft_cut SoftCut",

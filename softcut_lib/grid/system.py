@@ -13,6 +13,7 @@ import scipy.sparse
 import torch
 
 from softcut_lib import _checks as checks
+from softcut_lib.grid import coarse
 from softcut_lib.grid.edges import (
     at_head,
     at_tail,
@@ -131,6 +132,10 @@ class GridSystem:
         """One sample's and label's values of a weight, ground or diagonal, flat, as NumPy."""
         values = self.labeled(tensor)[sample]
         return values[label if len(values) > 1 else 0].detach().cpu().flatten().numpy()
+
+    def coarsen(self):
+        """The circuit with 2^d pixels soldered into one node: see `grid.coarse.coarsen`."""
+        return coarse.coarsen(self)
 
     def with_seeds(self, seeds, values):
         """Hold some pixels at given values (Dirichlet conditions): harmonic functions, hard seeds.

@@ -1,0 +1,222 @@
+"""The fused multigrid solver on the CPU, compiled by numba (chapter 6).
+
+For 2-D grids (and 1-D ones, a grid of one row) with links to any of the 8 neighbors. A hierarchy
+of circuits is built once for each matrix (kernels_coarse.py), and every level is eliminated
+incompletely (kernels_elimination.py). One V-cycle z = V r smooths, corrects and smooths again:
+
+    z = M^-1 r,      z += P V_c P' (r - A z),      z += M^-1 (r - A z),
+
+the same operators in the same order read forwards and backwards, so V is symmetric and positive
+definite and preconditions conjugate gradients. Each direction is made conjugate to the last by its
+own product, beta = -<z, A p> / <p, A p>, so that rounding in V does no harm (Notay 2000).
+
+All levels of a matrix lie one after another in flat arrays. Currents are computed as
+w (x_p - x_q), never as differences of products: strong links then err by equal and opposite
+amounts, which is what lets float32 resolve contrasts far beyond 1e7.
+"""
+
+import numba
+import numpy as np
+import torch
+from numba import prange
+
+from softcut_lib.solvers.flat import _call
+from softcut_lib.solvers.kernels_coarse import prolong, restrict
+from softcut_lib.solvers.kernels_cpu import LOOSE, _threads, compiled, dot
+from softcut_lib.solvers.kernels_elimination import MARGIN, SE, SW, E, S, apply, leftover
+from softcut_lib.solvers.kernels_hierarchy import (
+    END,
+    FIRST,
+    HEIGHT,
+    START,
+    WIDTH,
+    allocate,
+    set_up,
+)  # fmt: skip
+
+
+@compiled(fastmath=LOOSE)
+def _multiply_row(ground, links, x, out, k, pitch, nine):
+    """out = (A x) on the row of pixels that starts at index k."""
+    here, east, west, south, north = (
+        x[k:], x[k + 1 :], x[k - 1 :], x[k + pitch :], x[k - pitch :]
+    )  # fmt: skip
+    g, e, w, s, n = ground[k:], links[E, k:], links[E, k - 1 :], links[S, k:], links[S, k - pitch :]
+    for j in range(len(out)):
+        c = here[j]
+        out[j] = g[j] * c + (
+            (e[j] * (c - east[j]) + w[j] * (c - west[j]))
+            + (s[j] * (c - south[j]) + n[j] * (c - north[j]))
+        )
+    if nine:
+        se, nw, sw, ne = (
+            links[SE, k:], links[SE, k - pitch - 1 :], links[SW, k:], links[SW, k - pitch + 1 :]
+        )  # fmt: skip
+        south_east, north_west, south_west, north_east = (
+            x[k + pitch + 1 :], x[k - pitch - 1 :], x[k + pitch - 1 :], x[k - pitch + 1 :]
+        )  # fmt: skip
+        for j in range(len(out)):
+            c = here[j]
+            out[j] += (se[j] * (c - south_east[j]) + nw[j] * (c - north_west[j])) + (
+                sw[j] * (c - south_west[j]) + ne[j] * (c - north_east[j])
+            )
+
+
+@compiled(fastmath=LOOSE)
+def _cycle(plan, levels, ground, links, inverse, shares, fill, parts, b, z, t, nine):
+    """z = V b on the first level; b of the other levels and t are scratch."""
+    for n in range(levels):
+        a, height, width, wide = plan[n, FIRST], plan[n, HEIGHT], plan[n, WIDTH], nine or n > 0
+        apply(shares, inverse, b, z, a, height, width, wide)
+        if n + 1 < levels:
+            leftover(fill, z, t, a, height, width, wide)
+            restrict(parts, t, b, a, height, width, plan[n + 1, FIRST])
+    for n in range(levels - 2, -1, -1):
+        a, height, width, wide = plan[n, FIRST], plan[n, HEIGHT], plan[n, WIDTH], nine or n > 0
+        prolong(parts, z, z, a, height, width, plan[n + 1, FIRST])
+        for i in range(height):
+            k = a + i * (width + MARGIN)
+            left, right = t[k : k + width], b[k : k + width]
+            _multiply_row(ground, links, z, left, k, width + MARGIN, wide)
+            for j in range(width):
+                left[j] = right[j] - left[j]
+        apply(shares, inverse, t, t, a, height, width, wide)
+        whole, more = z[plan[n, START] : plan[n, END]], t[plan[n, START] : plan[n, END]]
+        for j in range(len(whole)):
+            whole[j] += more[j]
+
+
+@compiled(fastmath=LOOSE)
+def _search(plan, ground, links, z, q, beta, r, p, nine):
+    """p = z + beta p and q = A p; returns <p, q> and <p, r>."""
+    pitch, curvature, slope = plan[0, WIDTH] + MARGIN, 0.0, 0.0
+    for j in range(len(p)):
+        p[j] = z[j] + beta * p[j]
+    for i in range(plan[0, HEIGHT]):
+        k = plan[0, FIRST] + i * pitch
+        span = slice(k, k + plan[0, WIDTH])
+        _multiply_row(ground, links, p, q[span], k, pitch, nine)
+        curvature += dot(p[span], q[span])
+        slope += dot(p[span], r[span])
+    return curvature, slope
+
+
+@compiled(fastmath=LOOSE)
+def _residual(plan, ground, links, rhs, x, q, nine):
+    """||rhs - A x||^2 and the largest row sum of |A|; q is scratch."""
+    pitch, width, square, most = plan[0, WIDTH] + MARGIN, plan[0, WIDTH], 0.0, 0.0
+    for i in range(plan[0, HEIGHT]):
+        k = plan[0, FIRST] + i * pitch
+        out, wanted, rows = q[k : k + width], rhs[i * width : (i + 1) * width], ground[k:]
+        _multiply_row(ground, links, x, out, k, pitch, nine)
+        for j in range(width):
+            out[j] = wanted[j] - out[j]
+        square += dot(out, out)
+        e, w, s, n = links[E, k:], links[E, k - 1 :], links[S, k:], links[S, k - pitch :]
+        for j in range(width):
+            out[j] = rows[j] + 2 * ((e[j] + w[j]) + (s[j] + n[j]))
+        if nine:
+            e, w, s, n = (
+                links[SE, k:], links[SE, k - pitch - 1 :], links[SW, k:], links[SW, k - pitch + 1 :]
+            )  # fmt: skip
+            for j in range(width):
+                out[j] += 2 * ((e[j] + w[j]) + (s[j] + n[j]))
+        for j in range(width):
+            most = max(most, out[j])
+    return square, most
+
+
+@compiled(fastmath=LOOSE)
+def _solve(
+    plan, levels, ground, links, inverse, shares, fill, parts, rhs, x, nine, tol, max_iter, history,
+    report,
+):  # fmt: skip
+    """Preconditioned conjugate gradients for one system; returns the number of steps."""
+    end, size, width = plan[levels - 1, END], plan[0, END], plan[0, WIDTH]
+    b, z, t = np.zeros(end, rhs.dtype), np.zeros(end, rhs.dtype), np.zeros(end, rhs.dtype)
+    p, q, answer = np.zeros(size, x.dtype), np.zeros(size, x.dtype), np.zeros(size, x.dtype)
+    r, number, first, pitch = b[:size], x.dtype.type, plan[0, FIRST], width + MARGIN
+    for i in range(plan[0, HEIGHT]):
+        r[first + i * pitch : first + i * pitch + width] = rhs[i * width : (i + 1) * width]
+    square, k, curvature = dot(r, r), 0, 1.0
+    target = tol * tol * square
+    report[2], history[0] = square, square
+    while k < max_iter and square > target:
+        _cycle(plan, levels, ground, links, inverse, shares, fill, parts, b, z, t, nine)
+        beta = number(-dot(z[:size], q) / curvature)
+        curvature, slope = _search(plan, ground, links, z, q, beta, r, p, nine)
+        if not curvature > 0:  # rounding has used the directions up, or NaN
+            square = np.nan if np.isnan(curvature) else square
+            break
+        square = _step(number(slope / curvature), p, q, answer, r)
+        k += 1
+        history[k] = square
+    if not np.isfinite(square):
+        answer[:] = np.nan
+    report[0], report[3] = _residual(plan, ground, links, rhs, answer, q, nine)
+    report[1] = dot(answer, answer)
+    for i in range(plan[0, HEIGHT]):
+        x[i * width : (i + 1) * width] = answer[first + i * pitch : first + i * pitch + width]
+    return k
+
+
+@compiled(fastmath=LOOSE)
+def _step(length, p, q, x, r):
+    """x += length p, r -= length q; returns <r, r>."""
+    for j in range(len(x)):
+        x[j] += length * p[j]
+        r[j] -= length * q[j]
+    return dot(r, r)
+
+
+def _build_all(plan, levels, ground, fields, nine):
+    links, inverse, shares, fill, parts, leaks, sink = fields
+    for m in prange(len(ground)):
+        levels[m] = set_up(
+            plan, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], leaks[m], sink[m],
+            nine,
+        )  # fmt: skip
+
+
+def _solve_all(plan, levels, rhs, fields, x, nine, tol, max_iter, steps, history, report):
+    ground, links, inverse, shares, fill, parts, _, _ = fields
+    for s in prange(len(rhs)):
+        m = s // (len(rhs) // len(ground))
+        steps[s] = _solve(
+            plan, levels[m], ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], rhs[s],
+            x[s], nine, tol, max_iter, history[s], report[s],
+        )  # fmt: skip
+
+
+_build, _build_threads = compiled()(_build_all), compiled(parallel=_threads)(_build_all)
+_solve_one, _solve_threads = compiled()(_solve_all), compiled(parallel=_threads)(_solve_all)
+
+
+def run(system, rhs, x, options):
+    """Solve every sample and label into x.
+
+    Returns:
+        (steps (B, L), squared norms of the recurrence's residual (steps + 1, B, L), true residual
+        ||rhs - A x||, ||x||, ||rhs||, ||A||_inf, each (B, L)).
+    """
+    plan, fields, nine = allocate(system)
+    count, matrices, threads = rhs.shape[:2].numel(), len(fields[0]), torch.get_num_threads()
+    flat = rhs.detach().reshape(count, -1).contiguous().numpy()
+    levels, steps = np.zeros(matrices, np.int64), np.zeros(count, np.int64)
+    history, report = np.empty((count, options.max_iter + 1)), np.empty((count, 4))
+    if threads > 1 and count > 1:
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    build = _build_threads if threads > 1 and matrices > 1 else _build
+    _call(build, plan, levels, fields[0], fields[1:], nine)
+    _call(
+        _solve_threads if threads > 1 and count > 1 else _solve_one, plan, levels, flat, fields,
+        x.view(count, -1).numpy(), nine, float(options.tol), options.max_iter, steps, history,
+        report,
+    )  # fmt: skip
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)  # numba's pool, when it starts, sets PyTorch's count too
+    # a system that was done earlier keeps its last value
+    history = history[np.arange(count), np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
+    report[:, :3] = np.sqrt(report[:, :3])
+    found = (steps, history, *report.T)
+    return [torch.from_numpy(array).unflatten(-1, rhs.shape[:2]) for array in found]

@@ -16,7 +16,7 @@ from softcut_lib.solvers import kernels_direct as front_kernels
 from softcut_lib.solvers import kernels_inverse as inverse_kernels
 from softcut_lib.solvers import kernels_leaves as leaf_kernels
 from softcut_lib.solvers.fronts import dissect
-from softcut_lib.solvers.leaves import LANES, group
+from softcut_lib.solvers.leaves import group
 
 SMALL = 2**14  # pixels below which starting threads costs more than it gains
 
@@ -117,6 +117,10 @@ class FrontCircuit:
 
     def _solve(self, rhs):
         """x for right-hand sides (M, R, pixels + 1); what stands behind the pixels is ignored."""
+        # the kernels drop what is below `floor`, so they see the largest value near 1
+        peak = np.abs(rhs[..., :-1]).max(-1, keepdims=True)
+        scale = np.ldexp(rhs.dtype.type(1), np.frexp(np.where(np.isfinite(peak), peak, 1))[1])
+        rhs = rhs / scale
         x, count = np.empty_like(rhs), rhs.shape[1]
         shapes = [(count, *tables.pixel.shape) for _, tables in self.groups]
         sizes = [count * self.tree.vector, *(int(np.prod(shape)) for shape in shapes)]
@@ -127,13 +131,13 @@ class FrontCircuit:
             self._up_and_down(s, rhs[s], x[s], vector.reshape(count, -1), inside)
 
         self._for_each_system(one, sum(sizes))
-        return x
+        return x * scale
 
     def _up_and_down(self, s, rhs, x, vector, inside):
         def leaves(part, kernel, values):
             for k, program, tables, first, stop in self._leaves(part):
                 kept = self.leaves[k][s]
-                kernel(program, tables, first, stop, kept, values, vector, inside[k])
+                kernel(program, tables, first, stop, kept, values, vector, inside[k], self._floor)
 
         def up(part):
             leaves(part, leaf_kernels.up_leaves, rhs)
@@ -142,15 +146,15 @@ class FrontCircuit:
             leaves(part, leaf_kernels.down_leaves, x)
 
         def up_subtree(part):
-            front_kernels.up_fronts(self._below(part), self.store[s], rhs, vector)
+            front_kernels.up_fronts(self._below(part), self.store[s], rhs, vector, self._floor)
 
         def down_subtree(part):
-            front_kernels.down_fronts(self._below(part), self.store[s], x, vector)
+            front_kernels.down_fronts(self._below(part), self.store[s], x, vector, self._floor)
 
         _side_by_side(up, self.parts, self.threads)
         _side_by_side(up_subtree, self.parts, self.threads)
-        front_kernels.up_fronts(self._above, self.store[s], rhs, vector)
-        front_kernels.down_fronts(self._above, self.store[s], x, vector)
+        front_kernels.up_fronts(self._above, self.store[s], rhs, vector, self._floor)
+        front_kernels.down_fronts(self._above, self.store[s], x, vector, self._floor)
         _side_by_side(down_subtree, self.parts, self.threads)
         _side_by_side(down, self.parts, self.threads)
 
@@ -199,7 +203,8 @@ def plan(grid, depth):
     for leaf in group(tree.regions, grid):
         groups.append(leaf)
         kept = leaf.program.inner + int(leaf.program.row[-1])
-        sizes.append((len(leaf.tables.pixel), kept, LANES))
+        groups_of_lanes = leaf.tables.work.shape
+        sizes.append((groups_of_lanes[0], kept, groups_of_lanes[1]))
     return tree, groups, sizes
 
 

@@ -11,8 +11,6 @@ nodes of the same front or leaf are needed, and a front's children find theirs i
 import numpy as np
 from numba import njit
 
-from softcut_lib.solvers.leaves import LANES
-
 _options = {
     "cache": True,
     "nogil": True,
@@ -64,13 +62,13 @@ def leaves(program, tables, store, work, out):
     """Complete all leaves of one shape; `out` gets their pixels' variances."""
     row, column, inner = program.row, program.column, program.inner
     pixel, side, at, size = tables.pixel, tables.side, tables.work, tables.size
-    nodes = inner + side.shape[1]
-    inverse = np.empty((nodes, nodes, LANES), work.dtype)
+    nodes, lanes = inner + side.shape[1], pixel.shape[2]
+    inverse = np.empty((nodes, nodes, lanes), work.dtype)
     for g in range(len(pixel)):
         inverse[:] = 0
         for i in range(side.shape[1]):
             for j in range(side.shape[1]):
-                for z in range(LANES):
+                for z in range(lanes):
                     p, q = side[g, i, z], side[g, j, z]
                     if p >= 0 and q >= 0:
                         inverse[inner + i, inner + j, z] = work[at[g, z] + p * size[g, z] + q]
@@ -79,15 +77,15 @@ def leaves(program, tables, store, work, out):
             for p in range(row[k], row[k + 1]):
                 w, later = store[g, inner + p], column[p]
                 for q in range(row[k], row[k + 1]):
-                    for z in range(LANES):
+                    for z in range(lanes):
                         entry = inverse[later, column[q], z]
                         inverse[k, column[q], z] += w[z] * scale[z] * entry
-            for z in range(LANES):
+            for z in range(lanes):
                 inverse[k, k, z] = scale[z] * scale[z]
             for p in range(row[k], row[k + 1]):
                 w, later = store[g, inner + p], column[p]
-                for z in range(LANES):
+                for z in range(lanes):
                     inverse[later, k, z] = inverse[k, later, z]
                     inverse[k, k, z] += w[z] * scale[z] * inverse[k, later, z]
-            for z in range(LANES):
+            for z in range(lanes):
                 out[pixel[g, k, z]] = inverse[k, k, z]

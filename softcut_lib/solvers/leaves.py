@@ -2,8 +2,8 @@
 
 Inside a leaf most pixels touch few others, so a dense matrix would waste work. Leaves of the same
 shape are eliminated in the same order with the same fill, so the list of operations is made once
-(a `Program`) and each operation is carried out on `LANES` leaves at a time, one in each lane of
-the processor's vector registers.
+(a `Program`) and each operation is carried out on up to `LANES` leaves at a time, one in each lane
+of the processor's vector registers.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from softcut_lib.solvers.fronts import BOTTOM, LEFT, RIGHT, TOP
 
-LANES = 16
+LANES = 64  # several registers' worth: the compiler then fills them
 
 
 class Program(NamedTuple):
@@ -39,13 +39,13 @@ class Program(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Where the nodes of all leaves of one shape are, LANES leaves side by side in a group.
+    """Where the nodes of all leaves of one shape are, some leaves (lanes) side by side in a group.
 
     Attributes:
-        pixel, edge: (groups, inner or edges, LANES) numbers in the flat ground and conductances;
+        pixel, edge: (groups, inner or edges, lanes) numbers in the flat ground and conductances;
             a lane without a leaf, and an edge beyond the image, have the number behind the last.
-        side: (groups, border, LANES) the border nodes' places in the leaf's border, -1 for none.
-        work, size, vector: (groups, LANES) as for a front.
+        side: (groups, border, lanes) the border nodes' places in the leaf's border, -1 for none.
+        work, size, vector: (groups, lanes) as for a front.
     """
 
     pixel: np.ndarray
@@ -129,15 +129,16 @@ def group(regions, grid):
     for a, b in np.unique(shape, axis=0):
         plan, pixels, edges = program(int(a), int(b))
         member = np.flatnonzero((shape == (a, b)).all(1))
-        lanes = np.full(-(-len(member) // LANES) * LANES, -1)
+        width = LANES if 4 * len(member) > LANES else len(member)  # a few are as fast one by one
+        lanes = np.full(-(-len(member) // width) * width, -1)
         lanes[: len(member)] = member
-        tables = _tables(pixels, edges, lanes, box, border, grid)
-        own = (np.where(lanes < 0, 0, t[lanes]).reshape(-1, LANES) for t in places)
+        tables = _tables(pixels, edges, lanes, width, box, border, grid)
+        own = (np.where(lanes < 0, 0, t[lanes]).reshape(-1, width) for t in places)
         yield Group(plan, Tables(*tables, *own))
 
 
-def _tables(pixels, edges, lanes, box, border, grid):
-    """Where the leaves' pixels, edges and border nodes are; lanes (groups * LANES,), -1 empty."""
+def _tables(pixels, edges, lanes, width, box, border, grid):
+    """Where the leaves' pixels, edges and border nodes are; lanes (groups * width,), -1 empty."""
     h, w = grid
     empty = (lanes < 0)[:, None]
     row, column = box[lanes, 0][:, None], box[lanes, 2][:, None]
@@ -154,7 +155,7 @@ def _tables(pixels, edges, lanes, box, border, grid):
     at = np.where(empty | (border.length[lanes][:, side] == 0), -1, at)
 
     def by_lane(table):
-        table = table.reshape(len(lanes) // LANES, LANES, -1)
+        table = table.reshape(-1, width, table.shape[1])
         return np.ascontiguousarray(table.transpose(0, 2, 1).astype(np.int32))
 
     return by_lane(pixel), by_lane(edge), by_lane(at)

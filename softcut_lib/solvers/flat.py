@@ -135,7 +135,7 @@ class _Notice(event.Listener):
         if not self.told and os.environ.get("SOFTCUT_QUIET", "") in ("", "0"):
             self.told = True
             print(
-                "softcut: compiling the fused kernel for this machine (about 10 s, kept on disk)",
+                "softcut: compiling the fused kernel for this machine (once, about 10 s)",
                 file=sys.stderr,
                 flush=True,
             )

@@ -26,7 +26,6 @@ SLICE = 2048
 LINE = 64  # bytes of a cache line and of the widest vector: arrays begin on one
 # Sums may be reordered (that is what lets them run in vector registers); NaN and infinity are kept.
 LOOSE = {"reassoc", "contract", "nsz", "arcp"}
-_options = {"cache": True, "fastmath": LOOSE}
 
 # One system: weights (K, margin + row), strides (K,), ground (n,). See `flat.flatten`.
 Circuit = namedtuple("Circuit", "weights strides ground margin")
@@ -63,9 +62,9 @@ def ordered_sum(parts):
 
 @compiled()
 def aligned(rows, n, like):
-    """Zeros (rows, n) of that type; where rows are whole cache lines, each begins on one."""
+    """Room for (rows, n) such numbers; where rows are whole cache lines, each begins on one."""
     lane = LINE // like.itemsize
-    space = np.zeros(rows * n + lane, like.dtype)
+    space = np.empty(rows * n + lane, like.dtype)
     first = -(space.ctypes.data // like.itemsize) % lane
     return space[first : first + rows * n].reshape(rows, n)
 
@@ -171,20 +170,25 @@ def _prepare(A, v, jacobi, piece, parts):
     """M, r = rhs and p = x on a piece; parts get <r, r>, <r, M r> and row sums, slice by slice."""
     for a in range(piece[0], piece[1], SLICE):
         b = min(a + SLICE, piece[1])
-        parts[2, a // SLICE] = _scale_slice(A, jacobi, v.M[a:b], a, b)
-    for i in range(piece[0], piece[1]):
-        v.r[i], v.p[A.margin + i] = v.rhs[i], v.x[i]
-    _descend(v, v.x.dtype.type(0), piece, parts)
+        rhs, r, x, p = v.rhs[a:b], v.r[a:b], v.x[a:b], v.p[A.margin + a : A.margin + b]
+        for j in range(b - a):
+            r[j], p[j] = rhs[j], x[j]
+        most = _scale_slice(A, jacobi, v.M[a:b], a, b)
+        square, energy = _descend_slice(x.dtype.type(0), rhs, v.M[a:b], r)
+        parts[0, a // SLICE], parts[1, a // SLICE], parts[2, a // SLICE] = square, energy, most
 
 
 @compiled()
 def _residual(A, v, piece, parts):
     """r = rhs - A p on a piece; parts[:2] get <r, r> and <r, M r>, slice by slice."""
     for a in range(piece[0], piece[1], SLICE):
-        multiply_slice(A, v.p, v.q, a, min(a + SLICE, piece[1]))
-    for i in range(piece[0], piece[1]):
-        v.r[i] = v.rhs[i]
-    _descend(v, v.x.dtype.type(1), piece, parts)
+        b = min(a + SLICE, piece[1])
+        multiply_slice(A, v.p, v.q, a, b)
+        rhs, r = v.rhs[a:b], v.r[a:b]
+        for j in range(b - a):
+            r[j] = rhs[j]
+        part = _descend_slice(r.dtype.type(1), v.q[a:b], v.M[a:b], r)
+        parts[0, a // SLICE], parts[1, a // SLICE] = part
 
 
 @compiled(fastmath=LOOSE)
@@ -211,6 +215,7 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
     row = weights.shape[2] - margin
     r, q, M = aligned(count, row, rhs), aligned(count, row, rhs), aligned(count, row, rhs)
     p = aligned(count, row + 2 * margin, rhs)
+    p.fill(0)
     As = [Circuit(weights[which[0, s]], strides, ground[which[1, s]], margin) for s in range(count)]
     vs = [Vectors(rhs[s], x[s], r[s], p[s], q[s], M[s]) for s in range(count)]
     parts = np.zeros((count, 3, (n + SLICE - 1) // SLICE))
@@ -246,11 +251,10 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
         for s in range(count):
             if active[s]:
                 curvature = ordered_sum(parts[s, 0])
-                usable = curvature > 0 or (published and curvature < 0)
-                alpha[s] = energy[s] / curvature if usable else 0
-                if not usable and not published:  # rounding has used the directions up, or NaN
-                    active[s] = False
-                    square[s] = np.nan if np.isnan(curvature) else square[s]
+                alpha[s] = energy[s] / curvature if curvature > 0 else 0
+                active[s] = published or curvature > 0  # else rounding used the directions up
+                if np.isnan(curvature):
+                    square[s] = np.nan
         for t in prange(count * pieces):
             s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
             if active[s]:
@@ -280,7 +284,6 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
         report[s, 0] = ordered_sum(parts[s, 0])
 
 
-# Of numba's automatic parallelization only what prange asks for.
 _others = ("comprehension", "fusion", "numpy", "reduction", "setitem", "stencil")
 _threads = {"prange": True} | dict.fromkeys(_others, False)
 together, together_threads = compiled()(_together), compiled(parallel=_threads)(_together)
@@ -290,10 +293,8 @@ def _alone(arrays, which, rhs, x, bounds, options, steps, history, report):
     """Solve each system by itself, one thread to a system."""
     for s in prange(len(rhs)):
         one = slice(s, s + 1)
-        together(
-            arrays, which[:, one], rhs[one], x[one], bounds, options, steps[one], history[one],
-            report[one],
-        )  # fmt: skip
+        found = steps[one], history[one], report[one]
+        together(arrays, which[:, one], rhs[one], x[one], bounds, options, *found)
 
 
 alone, alone_threads = compiled()(_alone), compiled(parallel=_threads)(_alone)

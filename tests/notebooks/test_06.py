@@ -131,3 +131,22 @@ def test_stars_are_the_pattern_of_the_factor(chapter, generator):
     exact = chapter.forget(circuit, order)
     for (e, star, _), (node, pattern, known) in zip(exact, chapter.stars((4, 4), order)):
         assert e == node and set(star) - {"ground"} == pattern and known == set(grid[e])
+
+
+@pytest.mark.parametrize("grid", [(6, 6), (5, 8), (7, 3)])
+def test_listening_is_the_librarys_interpolation(chapter, generator, grid):
+    from softcut_lib.solvers.levels import hierarchy
+
+    system = random_system(grid, generator=generator, batch=1, grounded=True)
+    P = chapter.listen(system.to_scipy(), grid)
+    level = hierarchy(system)[0]
+    for k, column in enumerate(np.eye(P.shape[1])):
+        value = torch.from_numpy(column).view(1, 1, *((n + 1) // 2 for n in grid))
+        assert np.allclose(level.prolong(value).flatten(), P[:, [k]].toarray().ravel())
+
+
+@pytest.mark.parametrize("labels", [None, 2])
+def test_the_librarys_soldering(generator, labels):
+    soldering.soldering_is_galerkin(lambda s: s.coarsen(), generator=generator, labels=labels)
+    soldering.soldering_restricts_the_energy(lambda s: s.coarsen(), generator=generator)
+    soldering.soldering_is_a_limit(lambda s: s.coarsen(), generator=generator)

@@ -144,6 +144,15 @@ def test_each_system_ends_by_itself():
     torch.testing.assert_close(x[3], clean[3])
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, in the interpreter
+def test_a_product_that_overflows_gives_nan():
+    """Not the start, which has a finite residual."""
+    system = sc.GridSystem([torch.full((1, 2), 1e5)])
+    rhs = torch.tensor([[[0, 1e35, 2e35]]])
+    x, steps, history = run(system, rhs, preconditioner=None)
+    assert x.isnan().all() and int(steps) == 0 and history.isfinite().all()
+
+
 @pytest.mark.parametrize("max_iter", [1, 3, 7])
 def test_no_step_beyond_the_budget(max_iter):
     system, rhs = problem("2d", contrast=3)

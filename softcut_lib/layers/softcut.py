@@ -4,7 +4,7 @@ Forward: solve A x = scores. Backward: with g = dL/dx and the adjoint lambda = A
 
     dL/dscores = lambda,   dL/dw_pq = -(lambda_q - lambda_p)(x_q - x_p),   dL/dground = -lambda x.
 
-The backward pass calls `soft_cut` itself, so it can be differentiated again.
+The backward pass applies the layer itself, so it can be differentiated again.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def soft_cut(
         solver: for the forward pass; ``CG()`` if None.
         adjoint: solver for the backward pass; the forward solver if None. A direct solver's factor
             serves both.
-        log: called with the `SolveInfo` of every solve, forward and backward.
+        log: called with the `SolveInfo` of every solve, forward and backward; eager mode only.
         check: refuse non-finite scores, negative weights, ground not above 0.
 
     Returns:
@@ -43,7 +43,13 @@ def soft_cut(
 
     Raises:
         ValueError, TypeError: naming the argument, what was expected and what arrived.
+        RuntimeError: forward-mode differentiation (torch.func.jvp, jacfwd).
         A `ConvergenceWarning` where a solver missed its tolerance.
+
+    Inside torch.compile and torch.export the solver must be one of the library's and log None;
+    values are checked and warnings issued when the graph runs, and a direct solver factors once in
+    each pass. torch.func.vmap folds its axis into the batch, so it refuses stop="published", whose
+    answers depend on the batch.
 
     Under autocast half and float32 inputs are computed in float32. A non-finite incoming gradient
     is not refused: that sample's gradients are NaN, as gradient scalers expect.
@@ -118,6 +124,7 @@ class _SoftCut(torch.autograd.Function):
         to_ground, to_weights = gradients(solution, x, ground, weights, run.offsets, needed)
         return solution, to_ground, None, *to_weights
 
+    # the transforms of torch.func, jacrev among them, call this with their axis in place
     @staticmethod
     def vmap(info, axes, scores, ground, run, *weights):
         batching.refuse_batch_rules(run.solver.solver, run.adjoint.solver)

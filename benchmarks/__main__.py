@@ -95,7 +95,8 @@ def report(found):
         if entry["missing"]:
             print(f"missing: {', '.join(entry['rows'])}: {entry['install']} ({entry['missing']})")
         else:
-            print(f"found:   {', '.join(entry['rows'])}: {package} {entry['version']}")
+            print(f"found:   {', '.join(entry['rows'])}: {package.split('<')[0]} "
+                  f"{entry['version']}")  # fmt: skip
 
 
 def units(options):

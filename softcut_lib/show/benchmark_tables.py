@@ -168,7 +168,7 @@ def benchmark_peers(results):
         elif entry.get("missing"):
             source = f"missing: {entry['install']}"
         else:
-            source = f"{method['package']} {entry['version']}"
+            source = f"{method['package'].split('<')[0]} {entry['version']}"
         body.append([method["name"], source, method["note"]])
     return table(["row", "from", "what it is"], body, caption="The methods")
 

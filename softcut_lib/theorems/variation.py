@@ -250,7 +250,7 @@ def isotonic_is_the_nearest(isotonic_regression, *, generator, count=9):
 
 
 def order_is_enough(refine, *, generator, grid=(4, 5)):
-    """``refine(x, scores, weights)`` finds the solution from any x that has the solution's order."""
+    """``refine(x, scores, weights)`` finds the solution from any x that has its order."""
     from softcut_lib.layers.variation import total_variation
 
     scores, weights, _ = random_problem(generator, grid)

@@ -7,6 +7,7 @@ level is a handful of batched dense operations and nothing waits for a value. Th
 reference of `fronts_cpu`, and the way on a GPU.
 """
 
+from functools import lru_cache
 from math import ceil, log2
 
 import torch
@@ -24,7 +25,7 @@ class BlockCircuit:
 
     def __init__(self, system):
         self.system, self._count = system, (system.batch, system.labels or 1)
-        self._plan = Plan(system.grid, system.device)
+        self._plan = plan(system.grid, system.device)
         blocks = self._plan.leaves(*(self._flat(t) for t in (system.ground, *system.weights)))
         self._steps = []
         for arrangement, count in self._plan.levels:
@@ -78,6 +79,12 @@ class BlockCircuit:
             inverse = arrangement.unmatrix(step.spread(inverse))
         diagonal = inverse.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
         return self._plan.gather(diagonal).view(*self._count, *self.system.grid)
+
+
+@lru_cache(maxsize=32)
+def plan(grid, device):
+    """The `Plan` of a grid, its tables on the device; made once."""
+    return Plan(grid, device)
 
 
 class Plan:

@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import softcut_lib as sc
 from softcut_lib.solvers.tiles import leaf_size
+from tests.elsewhere import Elsewhere, away, here
 from tests.grids import arguments, dense, random
 
 # thin, odd, one leaf, two, four, many; waste on one side, on both, on none
@@ -60,6 +61,9 @@ def test_first_and_second_derivatives(grid, per_label, kernel):
     assert gradgradcheck(cut, inputs, fast_mode=True)
 
 
+EDGES = [(43, 51), (44, 50)]
+
+
 def regions(grid, strong, weak, *, dtype):
     """Conductance `strong` inside random regions and `weak` across their borders."""
     coarse = random(1, 1, 7, 9, seed=4)
@@ -79,7 +83,7 @@ def relative_error(x, exact):
 @pytest.mark.parametrize("kind", ["scattered", "regions"])
 def test_precision_does_not_depend_on_contrast(kernel, contrast, kind):
     """Nothing is subtracted, so float32 keeps its digits where conductances span 1e8."""
-    grid = (60, 70)
+    grid = (44, 51)
     if kind == "scattered":
         spread = [torch.rand(1, *shape, generator=torch.manual_seed(0)) for shape in EDGES]
         weights = [contrast ** (u.double() - 0.5) for u in spread]
@@ -98,9 +102,6 @@ def test_precision_does_not_depend_on_contrast(kernel, contrast, kind):
     A = wide.to_scipy().tocsc()
     logs = sc.Direct(kernel=kernel).factor(sc.GridSystem(weights)).log_determinant()
     assert float(logs) == pytest.approx(np.log(splu(A).U.diagonal()).sum(), rel=1e-5)
-
-
-EDGES = [(59, 70), (60, 69)]
 
 
 @both_kernels
@@ -182,6 +183,38 @@ def test_the_factor_serves_the_backward_pass(monkeypatch):
     scores, weights, _ = arguments("2d")
     sc.soft_cut(scores.requires_grad_(), weights, solver=sc.Direct()).square().sum().backward()
     assert len(made) == 1
+
+
+def test_a_factor_refuses_other_weights_of_the_same_form():
+    system, rhs = problem((9, 8))
+    factor = sc.Direct().factor(system)
+    copy = sc.GridSystem([w.clone() for w in system.weights], ground=system.ground.clone())
+    torch.testing.assert_close(factor(copy, rhs)[0], factor(system, rhs)[0])
+    copy.weights[1][1, 2, 3] *= 2
+    with pytest.raises(ValueError, match="other values, or were changed in place since"):
+        factor(copy, rhs)
+    system.weights[1][1, 2, 3] *= 2
+    with pytest.raises(ValueError, match="other values, or were changed in place since"):
+        factor(system, rhs)
+    with torch.inference_mode():
+        copy = sc.GridSystem([w.clone() for w in system.weights])
+        sc.Direct().factor(copy)(copy, rhs)
+
+
+def test_plain_tensor_operations_wait_for_one_value():
+    """On a GPU every value that the host looks at stops the queue: one, whether d > 0."""
+    system, rhs = problem((60, 30))
+    with Elsewhere() as world:
+        there = sc.GridSystem(
+            [away(w) for w in system.weights], ground=away(system.ground), check=False
+        )
+        sc.Direct().factor(there)  # makes the tables
+        world.waits.clear()
+        factor = sc.Direct().factor(there)
+        assert len(world.waits) == 1 and "bad.any()" in world.waits[0]
+        x, _ = factor(there, away(rhs))
+        assert len(world.waits) == 1
+    torch.testing.assert_close(here(x), sc.solve(system, rhs, sc.Direct())[0])
 
 
 def test_a_non_finite_right_hand_side_stays_in_its_sample_and_label():

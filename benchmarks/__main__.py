@@ -160,38 +160,57 @@ def main(argv=None):
         print(f"going on after {len(store.units)} parts that an earlier start has measured")
     warm_up(options)
     start, memory = time.monotonic(), Memory(store.rows("cells"))
-    room = 0.7 * _total_memory()
-    todo = list(units(options))
+    todo, failures = list(units(options)), []
     with tqdm(total=len(todo), bar_format="{l_bar}{bar}| {n}/{total} [{elapsed}] {postfix}") as bar:
         for part, what, is_main in todo:
             key = f"{part} {what}" if part == "cells" else part
             late = time.monotonic() - start > 60 * options.minutes
-            if key not in store.units:
-                if part == "cells":
-                    rows = _late(what, options) if late else run_cell(
-                        *what, options.solvers, memory, room=room, bar=bar.set_postfix_str,
-                        seconds=options.seconds * (6 if is_main else 1),
-                        limit=float("inf") if is_main else options.limit, main=is_main,
-                    )  # fmt: skip
-                    memory.add(rows)
-                else:
-                    rows = [] if late else list(what(bar.set_postfix_str))
-                store.add(key, part, rows)
+            if late and part != "cells" and key not in store.units:
+                failures.append({"part": key, "reason": _over(options)})
+            elif key not in store.units:
+                try:
+                    rows = _measure(part, what, is_main, late, memory, options, bar)
+                    store.add(key, part, rows)
+                except (RuntimeError, ValueError, MemoryError) as error:
+                    # one part that fails must not cost the others; the file and the page name it
+                    reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                    failures.append({"part": key, "reason": reason})
+                    print(f"{key} failed: {reason}", file=sys.stderr)
             bar.update()
         bar.set_postfix_str("done")
     content = contents(options, store, found, time.monotonic() - start)
+    content["failures"] = failures
     write_json(options.output, content)
     store.close()
     print(f"wrote {options.output}")
     return 0
 
 
+def _measure(part, what, is_main, late, memory, options, bar):
+    """The rows of one part."""
+    if part != "cells":
+        return list(what(bar.set_postfix_str))
+    if late:
+        return _late(what, options)
+    rows = run_cell(
+        *what, options.solvers, memory, room=0.7 * _total_memory(), bar=bar.set_postfix_str,
+        seconds=options.seconds * (6 if is_main else 1),
+        limit=float("inf") if is_main else options.limit, main=is_main,
+    )  # fmt: skip
+    memory.add(rows)
+    return rows
+
+
 def _late(what, options):
     kind, size, batch = what
-    reason = f"the {options.minutes:g} minutes of this run were over"
+    reason = _over(options)
     rows = [m.name for m in METHODS if m.name in options.solvers and not m.missing()]
     row = {"kind": kind, "size": list(size), "batch": batch, "status": "left out", "reason": reason}
     return [{**row, "method": name} for name in rows]
+
+
+def _over(options):
+    return f"the {options.minutes:g} minutes of this run were over"
 
 
 def _total_memory():

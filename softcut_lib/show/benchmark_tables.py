@@ -148,6 +148,7 @@ def left_out_table(results):
         cells = sorted({(*row["size"], row["batch"]) for row in rows})
         where = ", ".join(f"{h}x{w} batch {b}" for h, w, b in cells)
         body.append([method, reason, where, "all" if len(kinds) == 4 else ", ".join(kinds)])
+    body += [["-", f["reason"], f["part"], "-"] for f in results.get("failures", [])]
     return table(["method", "why", "sizes", "weights"], body, caption="Rows that were not measured")
 
 

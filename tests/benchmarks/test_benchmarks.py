@@ -207,6 +207,34 @@ def test_one_command_writes_the_file_the_page_reads(tmp_path, monkeypatch, capsy
     assert not list((tmp_path / "runs").rglob("*.jsonl")), "a finished run leaves nothing to resume"
 
 
+def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch, capsys):
+    def fails(*arguments, **options):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setenv("SOFTCUT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(special, "contrast", fails)
+    output = tmp_path / "solvers.json"
+    words = "--sizes 16x20 --batches 2 --weights photograph --parts cells contrast --solvers CG"
+    arguments = [*words.split(), "--seconds", "0", "--threads", str(torch.get_num_threads())]
+    assert command.main([*arguments, "--output", str(output)]) == 0
+    results = json.loads(output.read_text())
+    assert results["failures"] == [{"part": "contrast", "reason": "RuntimeError: no luck"}]
+    assert results["cells"][0]["status"] == "measured"
+
+
+def test_what_there_was_no_time_for_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SOFTCUT_RUNS", str(tmp_path / "runs"))
+    output = tmp_path / "solvers.json"
+    words = "--sizes 16x20 --batches 2 --weights photograph --parts cells contrast --solvers CG"
+    arguments = [*words.split(), "--minutes", "1e-9", "--threads", str(torch.get_num_threads())]
+    assert command.main([*arguments, "--output", str(output)]) == 0
+    results = json.loads(output.read_text())
+    (row,) = results["cells"]
+    assert row["status"] == "left out" and "minutes of this run were over" in row["reason"]
+    (part,) = results["failures"]
+    assert part["part"] == "contrast" and part["reason"] == row["reason"]
+
+
 @pytest.mark.parametrize("words", [["--sizes", "64"], ["--solvers", "magic"], ["--weights", "x"]])
 def test_a_wrong_choice_is_refused(words, capsys):
     with pytest.raises(SystemExit):

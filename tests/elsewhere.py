@@ -8,6 +8,7 @@ tensors with that device are of the same kind, an operation that mixes devices r
 import traceback
 
 import torch
+import torch._dynamo  # before torch is patched below: it keeps what it finds when it is loaded
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 

@@ -26,8 +26,8 @@ ARROWS = {
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
 }
 EXTRAS = set(
-    "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget IPython "
-    "monai triton".split()
+    "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "
+    "IPython monai triton".split()
 )
 
 

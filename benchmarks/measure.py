@@ -46,8 +46,8 @@ def quietly(run):
 def find_setting(method, problem, reference, *, start=1e-4, found=None):
     """The loosest setting found that reaches the target on this very problem (not timed).
 
-    `found` keeps what was found for methods that are tuned by the same faster one; those aim at
-    half the target, since their rounding differs.
+    `found` keeps what was found for methods that are tuned by the same faster one; those aim a
+    little below the target, since their rounding differs.
 
     Returns (setting, reached). Methods that loop over samples are tuned on the first sample; the
     row's own error, over the whole batch, is measured anyway.
@@ -65,7 +65,7 @@ def find_setting(method, problem, reference, *, start=1e-4, found=None):
         return found[method.tuned_by]
     prepare, aim = method.prepare, TARGET
     if method.tuned_by is not None:
-        prepare, aim = method.tuned_by, TARGET / 2
+        prepare, aim = method.tuned_by, 0.9 * TARGET
     for choice in method.choices:
         tol, best = _find_tolerance(prepare, problem, choice, reference, start, aim)
         if tol is not None:

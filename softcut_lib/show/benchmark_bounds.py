@@ -181,7 +181,7 @@ def _frame(results):
 
 
 def growth_exponents(results):
-    """method -> fitted exponent of time against pixels, from 256 x 256 on (two sizes at least).
+    """method -> fitted exponent of time against pixels, from 256 x 256 on (three sizes at least).
 
     Source: least squares of log time on log pixels.
     """
@@ -194,7 +194,7 @@ def growth_exponents(results):
             and row["status"] == "measured"
             and math.prod(row["size"]) >= FROM
         ]
-        if len(rows) > 1:
+        if len(rows) > 2:
             pixels = np.log([math.prod(row["size"]) for row in rows])
             times = np.log([row["seconds"]["median"] for row in rows])
             found[method] = float(np.polyfit(pixels, times, 1)[0])

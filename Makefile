@@ -53,7 +53,7 @@ $(READY):
 		echo "No Python 3.11, 3.12 or 3.13 with its venv module was found."; \
 		echo "Install one (on Debian and Ubuntu also python3-venv), or name it:"; \
 		echo "  make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; fi
-	@echo "Setting up .venv with $(PYTHON): about 2 GB, some minutes, once."
+	@echo "Setting up .venv with $(PYTHON): about 3 GB, some minutes, once."
 	@rm -f .venv/ready-*
 	@[ "$$($(BIN)/python -VV 2>&1)" = "$$($(PYTHON) -VV 2>&1)" ] && $(BIN)/python -m pip -V >/dev/null \
 		2>&1 || $(PYTHON) -m venv --clear .venv

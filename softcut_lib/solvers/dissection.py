@@ -83,8 +83,8 @@ class DirectFactor:
     """A reduced circuit: a solver for its system, with determinant and variances.
 
     Attributes:
-        held: numbers that the factor keeps for every circuit. With the fused kernel 29 per pixel at
-            64 x 64, 35 at 256 x 256: it grows with the logarithm of the size.
+        held: numbers that the factor keeps for every circuit. With the fused kernel 23 per pixel at
+            64 x 64, 36 at 256 x 256: it grows with the logarithm of the size.
     """
 
     def __init__(self, system, refine, kernel):

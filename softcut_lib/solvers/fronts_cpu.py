@@ -26,7 +26,7 @@ class FrontCircuit:
 
     Attributes:
         good: bool (B, 1 or L), whether every eliminated node had a positive, finite conductance.
-        held: numbers kept per circuit.
+        held: numbers kept per circuit. While it is reduced, each core needs about twice as many.
     """
 
     kernel = "fused"
@@ -72,16 +72,15 @@ class FrontCircuit:
     def _for_each_system(self, function, room):
         """function(s, room) for every system, `room` a reusable array of that many values."""
         count = len(self.ground)
-        lanes = (
-            min(self.threads, count) if self.parts == 1 else 1
-        )  # else the parts run side by side
+        # a system that is cut into parts keeps all cores busy by itself
+        cores = min(self.threads, count) if self.parts == 1 else 1
 
-        def lane(first):
+        def share(first):
             space = np.empty(room, self.ground.dtype)
-            for s in range(first, count, lanes):
+            for s in range(first, count, cores):
                 function(s, space)
 
-        _side_by_side(lane, lanes, lanes)
+        _side_by_side(share, cores, cores)
 
     def _leaves(self, part):
         """(shape's number, program, tables, its first and last group) of one part of the leaves."""
@@ -203,8 +202,8 @@ def plan(grid, depth):
     for leaf in group(tree.regions, grid):
         groups.append(leaf)
         kept = leaf.program.inner + int(leaf.program.row[-1])
-        groups_of_lanes = leaf.tables.work.shape
-        sizes.append((groups_of_lanes[0], kept, groups_of_lanes[1]))
+        number, lanes = leaf.tables.work.shape
+        sizes.append((number, kept, lanes))
     return tree, groups, sizes
 
 

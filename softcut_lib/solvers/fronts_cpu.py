@@ -26,7 +26,7 @@ class FrontCircuit:
 
     Attributes:
         good: bool (B, 1 or L), whether every eliminated node had a positive, finite conductance.
-        held: numbers kept per circuit. While it is reduced, each core needs about twice as many.
+        held: numbers kept per circuit. While reducing, each core needs as many again.
     """
 
     kernel = "fused"

@@ -56,11 +56,12 @@ def prepare_cache(key):
 
 
 def environment():
-    """Variables for the kernels: one core each, and non-convergence is an error."""
+    """For the kernels: one core each, no note of compiling, and non-convergence is an error."""
     startup = BUILD / "ipython" / "profile_default" / "startup" / "strict.py"
     startup.parent.mkdir(parents=True, exist_ok=True)
     startup.write_text(STARTUP)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # as many kernels as cores run at once
+    names += ("SOFTCUT_QUIET",)
     return {"IPYTHONDIR": str(BUILD / "ipython")} | dict.fromkeys(names, "1")
 
 

@@ -249,13 +249,15 @@ def test_refinement_finds_the_exact_blocks_long_before_the_values_are_exact():
 # The gradient
 
 
-@pytest.mark.parametrize("kernel", ["auto", "torch"])
 @pytest.mark.parametrize(
-    "grid, offsets", [((9,), None), ((3, 3), None), ((2, 3), EIGHT)], ids=["1d", "2d", "diagonals"]
+    "grid, offsets, options",
+    [((9,), None, {}), ((3, 4), None, {}), ((3, 3), EIGHT, {}), ((2, 3), None, TIGHT)],
+    ids=["1d", "2d", "diagonals", "torch"],
 )
-def test_gradient_is_finite_differences(kernel, grid, offsets):
-    cut = with_options(**(TIGHT if kernel == "torch" else {}))
-    theorem.gradient_is_finite_differences(cut, generator=generator(), grid=grid, offsets=offsets)
+def test_gradient_is_finite_differences(grid, offsets, options):
+    theorem.gradient_is_finite_differences(
+        with_options(**options), generator=generator(), grid=grid, offsets=offsets
+    )
 
 
 def test_weights_of_each_label_have_their_own_gradient():

@@ -188,8 +188,38 @@ def _solve_all(plan, levels, rhs, fields, x, nine, tol, max_iter, steps, history
         )  # fmt: skip
 
 
+@compiled()
+def _cycle_all(plan, levels, rhs, fields, x, nine):
+    ground, links, inverse, shares, fill, parts, _, _ = fields
+    width, first, pitch = plan[0, WIDTH], plan[0, FIRST], plan[0, WIDTH] + MARGIN
+    for s in range(len(rhs)):
+        m = s // (len(rhs) // len(ground))
+        size = plan[levels[m] - 1, END]
+        b, z, t = np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype)
+        for i in range(plan[0, HEIGHT]):
+            k = first + i * pitch
+            b[k : k + width] = rhs[s, i * width : (i + 1) * width]
+        _cycle(
+            plan, levels[m], ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], b, z, t,
+            nine,
+        )  # fmt: skip
+        for i in range(plan[0, HEIGHT]):
+            k = first + i * pitch
+            x[s, i * width : (i + 1) * width] = z[k : k + width]
+
+
 _build, _build_threads = compiled()(_build_all), compiled(parallel=_threads)(_build_all)
 _solve_one, _solve_threads = compiled()(_solve_all), compiled(parallel=_threads)(_solve_all)
+
+
+def one_cycle(system, rhs):
+    """V rhs for every sample and label."""
+    plan, fields, nine = allocate(system)
+    levels, x = np.zeros(len(fields[0]), np.int64), torch.zeros_like(rhs).contiguous()
+    flat = rhs.detach().reshape(rhs.shape[:2].numel(), -1).contiguous().numpy()
+    _call(_build, plan, levels, fields[0], fields[1:], nine)
+    _call(_cycle_all, plan, levels, flat, fields, x.view(len(flat), -1).numpy(), nine)
+    return x
 
 
 def run(system, rhs, x, options):

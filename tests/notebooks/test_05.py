@@ -8,7 +8,7 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.theorems import conjugate as theorem
-from tests.notebooks.scratch import load_scratch
+from tests.notebooks.scratch import load_scratch, read_notebook
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,82 @@ def test_the_text_s_rule_takes_at_least_as_many_steps(chapter, generator):
         for rule in (chapter.rule_of_the_code, chapter.rule_of_the_text)
     )
     assert 1 <= code < text
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(20, 24), (1, 7), (6, 1)])
+def test_two_passes_are_the_library_s(chapter, generator, size, dtype):
+    h, w = size
+    shapes = ((h - 1, w), (h, w - 1))
+    weights = [5 * torch.rand(1, *s, generator=generator, dtype=dtype) for s in shapes]
+    ground = 0.5 + torch.rand(1, h, w, generator=generator, dtype=dtype)
+    system = sc.GridSystem(weights, ground=ground)
+    rhs = torch.randn(1, 1, h, w, generator=generator, dtype=dtype)
+    ours, steps = chapter.fused_cg(system, rhs, tol=1e-6)
+    library, info = sc.solve(system, rhs, sc.CG(tol=1e-6))
+    assert abs(steps - int(info.iterations)) <= 1
+    torch.testing.assert_close(ours, library, rtol=1e-4, atol=1e-5)
+    for k in range(4):
+        ours, steps = chapter.fused_cg(system, rhs, tol=1e-30, max_iter=k)
+        assert steps == min(k, rhs.numel())
+        if k:
+            budget = sc.CG(tol=1e-30, max_iter=k, accept=True)
+            torch.testing.assert_close(ours, budget(system, rhs)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_to_solve_takes_no_step(chapter):
+    system = sc.GridSystem([torch.ones(1, 2, 3), torch.ones(1, 3, 2)])
+    x, steps = chapter.fused_cg(system, torch.zeros(1, 1, 3, 3))
+    assert steps == 0 and not x.any()
+
+
+def test_traffic_counts_what_is_read_written_and_looked_at(chapter):
+    a, b = torch.ones(10), torch.ones(10)
+    with chapter.Traffic() as traffic:
+        c = a + b  # 30 numbers
+        c[2:5].mul_(2)  # a view, and 3 read, the factor apart, and 3 written in place
+        float(c.sum())  # 10 read, 1 written, and a look
+    assert traffic.launched == 3 and traffic.looked == 1
+    assert traffic.moved == 4 * (30 + 6 + 11)
+
+
+def test_two_passes_move_as_many_arrays_as_the_library_says():
+    from softcut_lib.solvers.flat import bytes_per_step
+
+    system = sc.GridSystem([torch.ones(1, 5, 7), torch.ones(1, 6, 6)])
+    assert bytes_per_step(system) == 14 * 42 * 4
+
+
+@pytest.mark.parametrize("steps", [1, 16, 17])
+def test_launches_are_those_of_the_cuda_loop(chapter, generator, monkeypatch, steps):
+    pytest.importorskip("triton")
+    from softcut_lib.solvers import kernels_cuda, launch_cuda
+
+    class Counted:
+        def __init__(self, kernel):
+            self.kernel = kernel
+
+        def __getitem__(self, programs):
+            launched.append(self.kernel)
+            return self.kernel[programs]
+
+    launched, looks, look = [], [], launch_cuda._Machine.look
+    for name in ("begin", "aim", "advance", "descend", "measure"):
+        monkeypatch.setattr(kernels_cuda, name, Counted(getattr(kernels_cuda, name)))
+    monkeypatch.setattr(launch_cuda._Machine, "look", lambda m: looks.append(0) or look(m))
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # the interpreter's
+    weights = [torch.rand(2, *s, generator=generator).to(device) for s in ((4, 6), (5, 5))]
+    rhs = torch.randn(2, 3, 5, 6, generator=generator).to(device)
+    options = sc.CG(tol=1e-30, max_iter=steps, accept=True)
+    taken, *_ = launch_cuda.run(sc.GridSystem(weights), rhs, torch.zeros_like(rhs), options)
+    assert (taken == steps).all()
+    assert (len(launched), len(looks)) == chapter.launches(steps)
+    assert chapter.launches.__defaults__ == (launch_cuda.LOOK,)
+
+
+def test_the_first_lines_say_whether_a_gpu_has_run():
+    """Once there are recorded figures of a GPU, the page must no longer deny them."""
+    from softcut_lib.show import read_gpu_benchmarks
+
+    first = "".join(cell.source for cell in read_notebook("05_conjugate_gradients").cells[:2])
+    assert ("No GPU has run" in first) == (read_gpu_benchmarks() is None)

@@ -1,5 +1,7 @@
 """A short table of the benchmarks, and what it says in words (chapter 5)."""
 
+from textwrap import fill
+
 from softcut_lib.show.benchmark_tables import milliseconds, select
 from softcut_lib.show.tables import table
 
@@ -97,7 +99,7 @@ def solver_words(results):
         results: as `read_benchmarks` or `read_gpu_benchmarks` give them.
 
     Returns:
-        A string, one sentence a line; what could not be measured is said.
+        A string, one sentence a line (long ones wrapped); what was not measured is said.
     """
     cell = _cell(results)
     if cell is None:
@@ -112,7 +114,7 @@ def solver_words(results):
     ]
     if lacking:
         lines.append(f"Rows that the file lacks: {', '.join(lacking)}.")
-    return "\n".join(line for line in lines if line)
+    return "\n".join(fill(line, 96, subsequent_indent="    ") for line in lines if line)
 
 
 def _steps(by_kind):

@@ -12,6 +12,11 @@ def peers(**changes):
     return content
 
 
+def words_of(content):
+    """The sentences without line breaks."""
+    return " ".join(show.solver_words(content).split())
+
+
 def test_the_summary_has_one_line_for_each_kind():
     found = show.solver_summary(peers())
     assert [line[0] for line in found.rows] == list(peers()["kinds"])
@@ -25,26 +30,26 @@ def test_what_missed_the_error_has_a_star_and_no_ratio():
 
 
 def test_words_follow_the_numbers():
-    words = show.solver_words(peers())
+    words = words_of(peers())
     assert "10.0 to 10.0 times as fast" in words
     assert "Multigrid is faster than CG on untrained (2.5 times) and photograph" in words
     assert "Direct is faster than CG on none of the weights" in words
     assert "Peers faster than all of the library's: none" in words and "lacks" not in words
     cells = change("CHOLMOD", seconds={"median": 0.01, "q1": 0.01, "q3": 0.01, "min": 0.01, "n": 3})
-    assert "CHOLMOD on trained weights" in show.solver_words(peers(cells=cells))
+    assert "CHOLMOD on trained weights" in words_of(peers(cells=cells))
 
 
 def test_steps_name_the_easiest_and_the_hardest_weights():
     cells = [r for r in results()["cells"] if (r["kind"], r["method"]) != ("trained", "CG")]
-    words = show.solver_words(peers(cells=[*cells, row("trained", "CG", 0.5, steps=600)]))
+    words = words_of(peers(cells=[*cells, row("trained", "CG", 0.5, steps=600)]))
     assert "from 100 steps" in words and "600 (trained)" in words
 
 
 def test_rows_and_files_that_are_missing_are_said():
     cells = [r for r in results()["cells"] if (r["kind"], r["method"]) != ("trained", "Direct")]
-    words = show.solver_words(peers(cells=cells))
+    words = words_of(peers(cells=cells))
     assert "Rows that the file lacks: Direct on trained." in words
-    assert show.solver_words(peers(cells=[])) == "The file holds no measured row."
+    assert words_of(peers(cells=[])) == "The file holds no measured row."
     assert show.solver_summary(peers(cells=[])).rows == []
 
 
@@ -52,9 +57,10 @@ def test_another_cell_where_the_main_one_was_not_measured():
     small = [row("trained", "CG", 0.1, steps=3, size=(64, 64))]
     assert "64 x 64" in show.solver_summary(peers(cells=small)).caption
     gpu = {"cells": small, "training": [], "kinds": {"trained": "trained"}}
-    assert "lacks" in show.solver_words(gpu) and show.solver_summary(gpu).rows[0][3] == "100"
+    assert "lacks" in words_of(gpu) and show.solver_summary(gpu).rows[0][3] == "100"
 
 
 def test_the_shipped_file():
     content = show.read_benchmarks()
-    assert show.solver_summary(content).rows and show.solver_words(content)
+    assert show.solver_summary(content).rows
+    assert max(map(len, show.solver_words(content).splitlines())) <= 96

@@ -24,8 +24,8 @@ class Multigrid:
     """Conjugate gradients, preconditioned by one V-cycle.
 
     The number of steps stays nearly the same whatever the grid's size, and small at strong
-    contrast, where `CG` needs hundreds. A step costs about nine of fused `CG`, building the coarse
-    circuits about twenty more: on mild weights (conductances near the ground's) `CG` is faster.
+    contrast, where `CG` needs hundreds. A fused step costs about eleven of fused `CG`, building the
+    coarse circuits about thirty: on mild weights (conductances near the ground's) `CG` is faster.
     Stopping and convergence are as in `CG`: ||r|| <= tol ||rhs|| for each sample and label.
 
     Args:

@@ -169,38 +169,61 @@ def _step(length, p, q, x, r):
     return dot(r, r)
 
 
-def _build_all(plan, levels, ground, fields, nine):
-    links, inverse, shares, fill, parts, leaks, sink = fields
-    for m in prange(len(ground)):
-        levels[m] = set_up(
-            plan, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], leaks[m], sink[m],
-            nine,
-        )  # fmt: skip
-
-
-def _solve_all(plan, levels, rhs, fields, x, nine, tol, max_iter, steps, history, report):
-    ground, links, inverse, shares, fill, parts, _, _ = fields
-    for s in prange(len(rhs)):
-        m = s // (len(rhs) // len(ground))
-        steps[s] = _solve(
-            plan, levels[m], ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], rhs[s],
-            x[s], nine, tol, max_iter, history[s], report[s],
-        )  # fmt: skip
+@compiled()
+def _build(plan, m, fields, nine):
+    """The levels of matrix m; returns how many there are."""
+    ground, links, inverse, shares, fill, parts, leaks, sink = fields
+    return set_up(
+        plan, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], leaks[m], sink[m], nine
+    )
 
 
 @compiled()
-def _cycle_all(plan, levels, rhs, fields, x, nine):
+def _solve_one(plan, levels, m, fields, nine, s, rhs, x, options, steps, history, report):
+    ground, links, inverse, shares, fill, parts, _, _ = fields
+    steps[s] = _solve(
+        plan, levels, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], rhs[s], x[s],
+        nine, options[0], options[1], history[s], report[s],
+    )  # fmt: skip
+
+
+def _by_matrix(plan, fields, rhs, x, nine, options, steps, history, report):
+    """Build each matrix and solve its systems, one thread to a matrix."""
+    matrices = len(fields[0])
+    share = len(rhs) // matrices
+    for m in prange(matrices):
+        levels = _build(plan, m, fields, nine)
+        for s in range(m * share, m * share + share):
+            _solve_one(plan, levels, m, fields, nine, s, rhs, x, options, steps, history, report)
+
+
+def _by_system(plan, fields, rhs, x, nine, options, steps, history, report):
+    """Build all matrices, then solve, one thread to a system."""
+    matrices = len(fields[0])
+    levels, share = np.empty(matrices, np.int64), len(rhs) // matrices
+    for m in range(matrices):
+        levels[m] = _build(plan, m, fields, nine)
+    for s in prange(len(rhs)):
+        m = s // share
+        _solve_one(plan, levels[m], m, fields, nine, s, rhs, x, options, steps, history, report)
+
+
+@compiled()
+def _cycle_all(plan, fields, rhs, x, nine):
+    """One cycle for each system."""
     ground, links, inverse, shares, fill, parts, _, _ = fields
     width, first, pitch = plan[0, WIDTH], plan[0, FIRST], plan[0, WIDTH] + MARGIN
+    share = len(rhs) // len(ground)
     for s in range(len(rhs)):
-        m = s // (len(rhs) // len(ground))
-        size = plan[levels[m] - 1, END]
+        m = s // share
+        levels = _build(plan, m, fields, nine)
+        size = plan[levels - 1, END]
         b, z, t = np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype)
         for i in range(plan[0, HEIGHT]):
             k = first + i * pitch
             b[k : k + width] = rhs[s, i * width : (i + 1) * width]
         _cycle(
-            plan, levels[m], ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], b, z, t,
+            plan, levels, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], b, z, t,
             nine,
         )  # fmt: skip
         for i in range(plan[0, HEIGHT]):
@@ -208,18 +231,18 @@ def _cycle_all(plan, levels, rhs, fields, x, nine):
             x[s, i * width : (i + 1) * width] = z[k : k + width]
 
 
-_build, _build_threads = compiled()(_build_all), compiled(parallel=_threads)(_build_all)
-_solve_one, _solve_threads = compiled()(_solve_all), compiled(parallel=_threads)(_solve_all)
+_serial = compiled()(_by_matrix)
+_matrix_threads = compiled(parallel=_threads)(_by_matrix)
+_system_threads = compiled(parallel=_threads)(_by_system)
 
 
 def one_cycle(system, rhs):
     """V rhs for every sample and label."""
     plan, fields, nine = allocate(system)
-    levels, x = np.zeros(len(fields[0]), np.int64), torch.zeros_like(rhs).contiguous()
     flat = rhs.detach().reshape(rhs.shape[:2].numel(), -1).contiguous().numpy()
-    _call(_build, plan, levels, fields[0], fields[1:], nine)
-    _call(_cycle_all, plan, levels, flat, fields, x.view(len(flat), -1).numpy(), nine)
-    return x
+    x = np.empty_like(flat)
+    _call(_cycle_all, plan, fields, flat, x, nine)
+    return torch.from_numpy(x).view(rhs.shape)
 
 
 def run(system, rhs, x, options):
@@ -232,17 +255,16 @@ def run(system, rhs, x, options):
     plan, fields, nine = allocate(system)
     count, matrices, threads = rhs.shape[:2].numel(), len(fields[0]), torch.get_num_threads()
     flat = rhs.detach().reshape(count, -1).contiguous().numpy()
-    levels, steps = np.zeros(matrices, np.int64), np.zeros(count, np.int64)
-    history, report = np.empty((count, options.max_iter + 1)), np.empty((count, 4))
-    if threads > 1 and count > 1:
+    steps, report = np.zeros(count, np.int64), np.empty((count, 4))
+    history = np.empty((count, options.max_iter + 1))  # untouched pages take no memory
+    if threads == 1 or count == 1:
+        loop = _serial
+    else:
+        loop = _matrix_threads if matrices >= min(threads, count) else _system_threads
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    build = _build_threads if threads > 1 and matrices > 1 else _build
-    _call(build, plan, levels, fields[0], fields[1:], nine)
-    _call(
-        _solve_threads if threads > 1 and count > 1 else _solve_one, plan, levels, flat, fields,
-        x.view(count, -1).numpy(), nine, float(options.tol), options.max_iter, steps, history,
-        report,
-    )  # fmt: skip
+    limits = (float(options.tol), options.max_iter)
+    answer = x.view(count, -1).numpy()
+    _call(loop, plan, fields, flat, answer, nine, limits, steps, history, report)
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)  # numba's pool, when it starts, sets PyTorch's count too
     # a system that was done earlier keeps its last value

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 import softcut_lib as sc
+from softcut_lib.solvers.flat import bytes_per_step
 
 from .measure import (
     MAX_STEPS,
@@ -103,10 +104,9 @@ def growth(sizes, bar, *, seconds, limit):
 def bandwidth(sizes, bar, *, seconds):
     """What part of the machine's memory bandwidth one step of the fused CG reaches.
 
-    Bytes of one step, each array counted once for each time the step must read or write it: the
-    first pass reads r, 1/diagonal, the diagonal, K weights and p, and writes p and q (K + 6); the
-    second reads p, q, x, r and 1/diagonal and writes x and r (7). A copy reads one array and writes
-    another (2). A grid that fits into the caches can exceed the copy.
+    Bytes of one step are counted by `flat.bytes_per_step`, each array once for each time the step
+    must read or write it. A copy reads one array and writes another. A grid that fits into the
+    caches can exceed the copy.
     """
     bar("bandwidth: copy")
     source = torch.zeros(2**26)
@@ -124,8 +124,9 @@ def bandwidth(sizes, bar, *, seconds):
             quietly(run)
         times = interleaved(runs, {few: 0, many: 0}, seconds=seconds)
         step = (np.median(times[many]) - np.median(times[few])) / (many - few)
-        arrays = len(problem.weights) + 13
-        reached = arrays * size[0] * size[1] * 4 / step
+        moved = bytes_per_step(system)
+        arrays = moved // (4 * size[0] * size[1])
+        reached = moved / step
         yield {
             "what": "CG step", "size": list(size), "arrays": arrays,
             "seconds_per_step": float(f"{step:.4g}"),

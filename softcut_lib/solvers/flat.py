@@ -135,7 +135,7 @@ class _Notice(event.Listener):
         if not self.told and os.environ.get("SOFTCUT_QUIET", "") in ("", "0"):
             self.told = True
             print(
-                "softcut: compiling the fused kernel for this machine (once, about 10 s)",
+                "softcut: compiling the fused kernel for this machine (once, up to 20 s)",
                 file=sys.stderr,
                 flush=True,
             )

@@ -1,9 +1,9 @@
 """Soldering: a grid of half the size, each of whose nodes is 2^d pixels made one (chapter 6).
 
-With S the matrix that gives every pixel the voltage of its node, the soldered circuit is the
+With P the matrix that gives every pixel the voltage of its node, the soldered circuit is the
 Galerkin product
 
-    A_c = S' A S:  grounds of a node add up, links between two nodes add up, links inside vanish,
+    A_c = P' A P:  grounds of a node add up, links between two nodes add up, links inside vanish,
 
 again a `GridSystem`, with offsets halved. A system solved on it restricts every cell to one value.
 """
@@ -38,12 +38,12 @@ def corner_map(x, corner):
 
 
 def solder_sum(x, dim):
-    """S' x: the sum over each cell, (..., *coarse_shape(grid))."""
+    """P' x: the sum over each cell, (..., *coarse_shape(grid))."""
     return sum(corner_map(x, corner) for corner in parities(dim))
 
 
 def solder_copy(x, grid):
-    """S x: every pixel takes its node's value, (..., *grid)."""
+    """P x: every pixel takes its node's value, (..., *grid)."""
     for axis, n in enumerate(grid, start=x.dim() - len(grid)):
         x = x.repeat_interleave(2, axis).narrow(axis, 0, n)
     return x
@@ -78,7 +78,7 @@ def solder(weights, offsets, ground, grid):
 def coarsen(system):
     """Solder 2^d pixels into one node: a circuit of half the size along every axis.
 
-    A_c = S' A S, with (S x)_p = x_floor(p / 2): every pixel takes the voltage of its node.
+    A_c = P' A P, with (P x)_i = x_floor(i / 2): every pixel takes the voltage of its node.
 
     Args:
         system: a `GridSystem` of any dimension and any offsets; odd sizes leave smaller last cells.

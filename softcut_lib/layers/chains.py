@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numba import njit
 
 from softcut_lib.grid.edges import at_head, at_tail, head, tail
+from softcut_lib.solvers.compiling import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _taut_string(y, w, stride, x):
     """Solve all chains i, i + stride, ...; w[i] joins i and i + stride, a zero ends the chain."""
     for start in range(stride):
@@ -59,7 +59,7 @@ def _taut_string(y, w, stride, x):
             first = last + stride
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _currents(v, w, stride, u):
     """u with D'u = v on every chain: what flows from i to i + stride, at most w."""
     for i in range(v.size):

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import maxflow
 import numpy as np
 import torch
-from numba import njit
 
 from softcut_lib.cuts.flow import joints
 from softcut_lib.layers.chains import in_threads
+from softcut_lib.solvers.compiling import compiled
 
 # A part that gains less than this share of what flows in its region is rounding, not a part.
 ROUNDING = 1e-12
@@ -77,7 +77,7 @@ def decompose(scores, weights, tails, heads):
     return Blocks(values, labels, levels, gap)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _components(tails, heads, count):
     """(number, number of each pixel) of the connected parts of a graph of `count` pixels."""
     parent = np.arange(count)

@@ -12,12 +12,12 @@ order is that of the exact solution, so is the result.
 
 import numpy as np
 import torch
-from numba import njit
 
 from softcut_lib.grid.edges import jump, spread
+from softcut_lib.solvers.compiling import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pool(y, x, slack):
     """x = the nearest growing sequence to y, each block's values equal to the bit."""
     mean, size = np.empty(y.size), np.empty(y.size, np.int64)

@@ -7,19 +7,14 @@ each system that is being solved (r, p, q, M); with its ground and its x that ma
 """
 
 import math
-import os
-import sys
+from contextlib import nullcontext
 
-import numba
 import numpy as np
 import torch
-from numba.core import event
 
 from softcut_lib.grid.edges import head, tail
 from softcut_lib.solvers import kernels_cpu as kernels
-
-# numba's default order would take a layer that is not safe when called from several threads
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+from softcut_lib.solvers.compiling import call, numba_threads
 
 PIECE = 2**15
 """Fewest pixels of a piece: two pieces gain from 256 x 256 on, for threads meet twice a step."""
@@ -97,48 +92,13 @@ def run(system, rhs, x, options):
     steps, report = np.zeros(count, np.int64), np.empty((count, 4))
     history = np.empty((count, options.max_iter + 1))  # untouched pages take no memory
     flat = rhs.detach().reshape(count, n).contiguous().numpy()
-    if parallel:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    _call(
-        loop, arrays, which, flat, x.view(count, n).numpy(), bounds,
-        (*flags, float(tol), options.max_iter), steps, history, report,
-    )  # fmt: skip
-    if torch.get_num_threads() != threads:
-        # numba's thread pool, when it starts, sets OpenMP's count for the process, PyTorch's too
-        torch.set_num_threads(threads)
+    with numba_threads(threads) if parallel else nullcontext():
+        call(
+            loop, arrays, which, flat, x.view(count, n).numpy(), bounds,
+            (*flags, float(tol), options.max_iter), steps, history, report,
+        )  # fmt: skip
     # a system that was done earlier keeps its last value
     history = history[every, np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
     report[:, :3] = np.sqrt(report[:, :3])
     found = (steps, history, *report.T)
     return [torch.from_numpy(array).unflatten(-1, (batch, labels)) for array in found]
-
-
-_compiled = set()
-
-
-def _call(function, *arguments):
-    """Call a compiled function, and say so on stderr where it must be compiled first."""
-    key = function, arguments[2].dtype
-    if key in _compiled:
-        return function(*arguments)
-    with event.install_listener("numba:compile", _Notice()):
-        function(*arguments)
-    _compiled.add(key)
-
-
-class _Notice(event.Listener):
-    """One line on stderr when numba begins to compile; SOFTCUT_QUIET=1 in the environment: none."""
-
-    told = False
-
-    def on_start(self, event):
-        if not self.told and os.environ.get("SOFTCUT_QUIET", "") in ("", "0"):
-            self.told = True
-            print(
-                "softcut: compiling the fused kernel for this machine (once, up to 20 s)",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def on_end(self, event):
-        pass

@@ -15,6 +15,7 @@ import torch
 from softcut_lib.solvers import kernels_direct as front_kernels
 from softcut_lib.solvers import kernels_inverse as inverse_kernels
 from softcut_lib.solvers import kernels_leaves as leaf_kernels
+from softcut_lib.solvers.compiling import announced
 from softcut_lib.solvers.fronts import dissect
 from softcut_lib.solvers.leaves import group
 
@@ -80,7 +81,8 @@ class FrontCircuit:
             for s in range(first, count, cores):
                 function(s, space)
 
-        _side_by_side(share, cores, cores)
+        with announced(function.__qualname__, self.ground.dtype):
+            _side_by_side(share, cores, cores)
 
     def _leaves(self, part):
         """(shape's number, program, tables, its first and last group) of one part of the leaves."""

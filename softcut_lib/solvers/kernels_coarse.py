@@ -17,7 +17,7 @@ Links stay links, in float32 too; the few conductances below 0 are left out. Sou
 "Black box multigrid".
 """
 
-from softcut_lib.solvers.kernels_cpu import LOOSE, compiled
+from softcut_lib.solvers.compiling import LOOSE, compiled
 from softcut_lib.solvers.kernels_elimination import MARGIN, SE, SW, E, S
 
 WEST, EAST, NORTH, SOUTH, NW, NE, SOUTHWEST, SOUTHEAST = range(8)  # rows of `parts`

@@ -16,39 +16,20 @@ taken slice by slice and added in the order of the slices: an answer depends nei
 nor on the number of threads, to the last bit.
 """
 
-import types
 from collections import namedtuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from softcut_lib.solvers.compiling import LOOSE, PARALLEL, compiled
 
 SLICE = 2048
 LINE = 64  # bytes of a cache line and of the widest vector: arrays begin on one
-# Sums may be reordered (that is what lets them run in vector registers); NaN and infinity are kept.
-LOOSE = {"reassoc", "contract", "nsz", "arcp"}
 
 # One system: weights (K, margin + row), strides (K,), ground (n,). See `flat.flatten`.
 Circuit = namedtuple("Circuit", "weights strides ground margin")
 # Its arrays while it is solved: p (row + 2 margin), M the diagonal preconditioner, the others (n,).
 Vectors = namedtuple("Vectors", "rhs x r p q M")
-
-
-def compiled(**options):
-    """numba's njit; what it compiles is kept on disk wherever there is a folder it may write to."""
-
-    def decorate(function):
-        if options.get("parallel"):
-            # code on disk goes by the function's name, whatever the options: this is another one
-            name = f"{function.__name__}_threads"
-            function = types.FunctionType(function.__code__, function.__globals__, name)
-            function.__qualname__ = name
-        settings = {"nogil": True, "error_model": "numpy", **options}
-        try:
-            return njit(cache=True, **settings)(function)
-        except RuntimeError:  # neither the package's folder nor the user's cache is writable
-            return njit(**settings)(function)
-
-    return decorate
 
 
 @compiled()
@@ -284,9 +265,7 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
         report[s, 0] = ordered_sum(parts[s, 0])
 
 
-_others = ("comprehension", "fusion", "numpy", "reduction", "setitem", "stencil")
-_threads = {"prange": True} | dict.fromkeys(_others, False)
-together, together_threads = compiled()(_together), compiled(parallel=_threads)(_together)
+together, together_threads = compiled()(_together), compiled(parallel=PARALLEL)(_together)
 
 
 def _alone(arrays, which, rhs, x, bounds, options, steps, history, report):
@@ -297,4 +276,4 @@ def _alone(arrays, which, rhs, x, bounds, options, steps, history, report):
         together(arrays, which[:, one], rhs[one], x[one], bounds, options, *found)
 
 
-alone, alone_threads = compiled()(_alone), compiled(parallel=_threads)(_alone)
+alone, alone_threads = compiled()(_alone), compiled(parallel=PARALLEL)(_alone)

@@ -15,14 +15,15 @@ w (x_p - x_q), never as differences of products: strong links then err by equal 
 amounts, which is what lets float32 resolve contrasts far beyond 1e7.
 """
 
-import numba
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from numba import prange
 
-from softcut_lib.solvers.flat import _call
+from softcut_lib.solvers.compiling import LOOSE, PARALLEL, call, compiled, numba_threads
 from softcut_lib.solvers.kernels_coarse import prolong, restrict
-from softcut_lib.solvers.kernels_cpu import LOOSE, _threads, compiled, dot
+from softcut_lib.solvers.kernels_cpu import dot
 from softcut_lib.solvers.kernels_elimination import MARGIN, SE, SW, E, S, apply, leftover
 from softcut_lib.solvers.kernels_hierarchy import (
     END,
@@ -232,8 +233,8 @@ def _cycle_all(plan, fields, rhs, x, nine):
 
 
 _serial = compiled()(_by_matrix)
-_matrix_threads = compiled(parallel=_threads)(_by_matrix)
-_system_threads = compiled(parallel=_threads)(_by_system)
+_matrix_threads = compiled(parallel=PARALLEL)(_by_matrix)
+_system_threads = compiled(parallel=PARALLEL)(_by_system)
 
 
 def one_cycle(system, rhs):
@@ -241,7 +242,7 @@ def one_cycle(system, rhs):
     plan, fields, nine = allocate(system)
     flat = rhs.detach().reshape(rhs.shape[:2].numel(), -1).contiguous().numpy()
     x = np.empty_like(flat)
-    _call(_cycle_all, plan, fields, flat, x, nine)
+    call(_cycle_all, plan, fields, flat, x, nine)
     return torch.from_numpy(x).view(rhs.shape)
 
 
@@ -257,16 +258,14 @@ def run(system, rhs, x, options):
     flat = rhs.detach().reshape(count, -1).contiguous().numpy()
     steps, report = np.zeros(count, np.int64), np.empty((count, 4))
     history = np.empty((count, options.max_iter + 1))  # untouched pages take no memory
-    if threads == 1 or count == 1:
-        loop = _serial
-    else:
+    parallel = threads > 1 and count > 1
+    loop = _serial
+    if parallel:
         loop = _matrix_threads if matrices >= min(threads, count) else _system_threads
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     limits = (float(options.tol), options.max_iter)
     answer = x.view(count, -1).numpy()
-    _call(loop, plan, fields, flat, answer, nine, limits, steps, history, report)
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)  # numba's pool, when it starts, sets PyTorch's count too
+    with numba_threads(threads) if parallel else nullcontext():
+        call(loop, plan, fields, flat, answer, nine, limits, steps, history, report)
     # a system that was done earlier keeps its last value
     history = history[np.arange(count), np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
     report[:, :3] = np.sqrt(report[:, :3])

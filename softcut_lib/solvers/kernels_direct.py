@@ -19,18 +19,13 @@ eliminated before the rows below are renewed, so that memory is passed over an e
 """
 
 import numpy as np
-from numba import njit
+
+from softcut_lib.solvers.compiling import LOOSE, compiled
 
 PANEL = 8
-_options = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a division by zero gives infinity, which is looked for
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},  # NaN and infinity are kept
-}
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def _renew(first, second, panel, i):
     """What eight eliminated nodes add to rows i and i + 1, from column i + 1 on."""
     a0, a1, a2, a3 = panel[0, i], panel[1, i], panel[2, i], panel[3, i]
@@ -46,7 +41,7 @@ def _renew(first, second, panel, i):
         second[j] += b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3 + b4 * u4 + b5 * u5 + b6 * u6 + b7 * u7
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def _eliminate(front, ground, cut, panel, rows, floor):
     """Eliminate the first `cut` nodes; `rows` keeps 1 / sqrt(d) and w. Returns whether d > 0."""
     size, good, at, number = len(front), True, 0, front.dtype.type
@@ -82,7 +77,7 @@ def _eliminate(front, ground, cut, panel, rows, floor):
     return good
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def _add_child(front, runs, child, stride):
     """Add a child's border circuit; each run is a slice of its border and one of this front."""
     for r in range(4):
@@ -97,7 +92,7 @@ def _add_child(front, runs, child, stride):
                     left[j] += right[j]
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def _reduce_front(f, conduct, ground, work, store, scratch, panel, floor):
     n = f.size
     front = work[f.work : f.work + n * n].reshape(n, n)
@@ -113,7 +108,7 @@ def _reduce_front(f, conduct, ground, work, store, scratch, panel, floor):
     return _eliminate(front, scratch, f.cut, panel, store[f.store :], floor)
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def reduce_fronts(fronts, conduct, ground, work, store, floor):
     """Reduce these fronts of one system in turn; returns whether it is positive definite."""
     good, widest = True, 0
@@ -125,7 +120,7 @@ def reduce_fronts(fronts, conduct, ground, work, store, floor):
     return good
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def up_fronts(fronts, store, rhs, vector, floor):
     """Carry right-hand sides (R, pixels) of one system up through these fronts."""
     zero = vector.dtype.type(0)
@@ -155,7 +150,7 @@ def up_fronts(fronts, store, rhs, vector, floor):
                 at += m + 1
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def down_fronts(fronts, store, x, vector, floor):
     """Carry the answers down through these fronts, parents before children."""
     zero = vector.dtype.type(0)
@@ -183,7 +178,7 @@ def down_fronts(fronts, store, x, vector, floor):
                         target[j] = source[j]
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def residual(conduct, ground, rhs, x, shape, out):
     """out = rhs - A x of one system, differences first, in float64.
 

@@ -21,7 +21,7 @@ row above it, keep the processor busy meanwhile. Source: Meijerink and van der V
 
 import numpy as np
 
-from softcut_lib.solvers.kernels_cpu import LOOSE, compiled
+from softcut_lib.solvers.compiling import LOOSE, compiled
 
 MARGIN = 8  # zeros right of every row; they are also what lies left of the next one
 E, S, SE, SW = range(4)  # links and shares of a pixel, by neighbor

@@ -9,8 +9,8 @@ reaches far, and incomplete elimination alone is enough.
 
 import numpy as np
 
+from softcut_lib.solvers.compiling import LOOSE, compiled
 from softcut_lib.solvers.kernels_coarse import galerkin, interpolate
-from softcut_lib.solvers.kernels_cpu import LOOSE, compiled
 from softcut_lib.solvers.kernels_elimination import MARGIN, eliminate_5, eliminate_9
 
 # offsets of a pixel's later neighbors, in the order of the rows of `links`: E, S, SE, SW

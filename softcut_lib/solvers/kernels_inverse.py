@@ -9,17 +9,11 @@ nodes of the same front or leaf are needed, and a front's children find theirs i
 """
 
 import numpy as np
-from numba import njit
 
-_options = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a division by zero gives infinity, which is looked for
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},  # NaN and infinity are kept
-}
+from softcut_lib.solvers.compiling import LOOSE, compiled
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def fronts(fronts, store, work, out):
     """Complete all fronts of one system, parents first; `out` gets the separators' variances.
 
@@ -57,7 +51,7 @@ def fronts(fronts, store, work, out):
                             below[start + j] = inverse[here + i, there + j]
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def leaves(program, tables, store, work, out):
     """Complete all leaves of one shape; `out` gets their pixels' variances."""
     row, column, inner = program.row, program.column, program.inner

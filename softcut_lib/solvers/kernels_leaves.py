@@ -5,17 +5,11 @@ matrix. Values stand as (number, lanes): each innermost loop works on all leaves
 """
 
 import numpy as np
-from numba import njit
 
-_options = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a division by zero gives infinity, which is looked for
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},  # NaN and infinity are kept
-}
+from softcut_lib.solvers.compiling import LOOSE, compiled
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def _eliminate_leaf(program, values, own, scales, floor):
     """The elimination of a group of leaves by their program; returns whether all d > 0."""
     good, t, number = True, 0, values.dtype.type
@@ -50,7 +44,7 @@ def _eliminate_leaf(program, values, own, scales, floor):
     return good
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def reduce_leaves(program, tables, first, stop, conduct, ground, work, store, floor):
     """Reduce the groups first ... stop of one shape; returns whether all are positive definite."""
     inner, row, pair, edge_at = program.inner, program.row, program.pair, program.edge_at
@@ -86,7 +80,7 @@ def reduce_leaves(program, tables, first, stop, conduct, ground, work, store, fl
     return good
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def up_leaves(program, tables, first, stop, store, rhs, vector, inside, floor):
     """Carry right-hand sides (R, pixels) from the groups' pixels to their borders."""
     inner, row, column = program.inner, program.row, program.column
@@ -114,7 +108,7 @@ def up_leaves(program, tables, first, stop, store, rhs, vector, inside, floor):
                         vector[r, at[g, z] + side[g, i, z]] = b[inner + i, z]
 
 
-@njit(**_options)
+@compiled(fastmath=LOOSE)
 def down_leaves(program, tables, first, stop, store, x, vector, inside, floor):
     """Carry the answers from the groups' borders to their pixels."""
     inner, row, column = program.inner, program.row, program.column

@@ -10,7 +10,7 @@ import torch
 from numba import njit
 
 import softcut_lib as sc
-from softcut_lib.solvers import flat, kernels_cpu
+from softcut_lib.solvers import compiling, flat, kernels_cpu
 from tests.grids import EIGHT, arguments, every_grid, random, system_of
 
 LARGE = {"2d": ((90, 101), None), "2d-diagonals": ((101, 90), EIGHT), "3d": ((9, 33, 32), None)}
@@ -186,10 +186,10 @@ def test_compiling_says_so_once_and_only_then(capsys, monkeypatch):
     number = np.zeros(1, np.float32)
     loud, quiet = njit(lambda a, b, c: c[0] + 1), njit(lambda a, b, c: c[0] + 2)
     for _ in range(2):
-        flat._call(loud, 1, 1, number)
+        compiling.call(loud, 1, 1, number)
     assert capsys.readouterr().err.count("softcut: compiling") == 1
     monkeypatch.setenv("SOFTCUT_QUIET", "1")
-    flat._call(quiet, 1, 1, number)
+    compiling.call(quiet, 1, 1, number)
     assert capsys.readouterr().err == ""
 
 
@@ -207,5 +207,5 @@ def test_without_a_folder_for_compiled_code_it_is_compiled_each_time(monkeypatch
             raise RuntimeError("cannot cache function: no locator available for file")
         return njit(**options)
 
-    monkeypatch.setattr(kernels_cpu, "njit", refuse)
-    assert kernels_cpu.compiled()(lambda n: n + 1)(1) == 2
+    monkeypatch.setattr(compiling, "njit", refuse)
+    assert compiling.compiled()(lambda n: n + 1)(1) == 2

@@ -153,14 +153,20 @@ EXPERIMENTS: dict[str, Experiment] = {
                 _soft_cut(lambda sc: sc.PUBLISHED_CG),
             ),
             "softcut-one-step": Model(
-                "soft cut by converged CG, its adjoint by one step of CG",
-                _soft_cut(lambda sc: sc.CG(), _one_step),
+                "soft cut by Multigrid, its adjoint by one step of CG",
+                _soft_cut(lambda sc: sc.Multigrid(), _one_step),
             ),
             "softcut": Model(
-                "score net, edge nets, soft cut by converged CG", _soft_cut(lambda sc: sc.CG())
+                "score net, edge nets, soft cut by CG, at most 1000 steps",
+                _soft_cut(lambda sc: sc.CG()),
+            ),
+            "softcut-multigrid": Model(
+                "score net, edge nets, soft cut by Multigrid, converged at any contrast",
+                _soft_cut(lambda sc: sc.Multigrid()),
             ),
             "softcut-exact": Model(
-                "score net, edge nets, soft cut by SuperLU", _soft_cut(lambda sc: sc.SuperLU())
+                "score net, edge nets, soft cut by Direct, its adjoint too",
+                _soft_cut(lambda sc: sc.Direct()),
             ),
         },
         objective=RevealedPixels(0.001),

@@ -40,7 +40,18 @@ def accuracy(affinity, exact, maps):
         >>> accuracy(exact, exact, torch.cat([mask, 1 - mask], 1)).gradient_cosine
         1.0...
     """
-    found, true = (_figures(W, maps.double()) for W in (affinity, exact))
+    found, true = ((W.matmul(maps), W.degree) for W in (affinity, exact))
+    return accuracy_of(found, true, maps)
+
+
+def accuracy_of(found, true, maps):
+    """`accuracy` from products and degrees at hand, at all pixels or at the same some of them.
+
+    Args:
+        found, true: (W S, W 1) by the approximation and exactly, (B, L, ...) and (B, 1, ...).
+        maps: S at the same pixels.
+    """
+    found, true = (_figures(*W, maps.double()) for W in (found, true))
     factor = (found["degree"] * true["degree"]).sum() / found["degree"].square().sum()
     return Accuracy(
         filter_error=_relative(found["filtered"], true["filtered"]),
@@ -165,8 +176,8 @@ def scale_is_the_gaussians_integral(make, *, generator, d=2):
     )
 
 
-def _figures(W, maps):
-    product, degree = W.matmul(maps), W.degree.double()
+def _figures(product, degree, maps):
+    product, degree = product.double(), degree.double()
     axes = tuple(range(2, maps.dim()))
     association = (maps * product).sum(axes, keepdim=True)
     size = (degree * maps).sum(axes, keepdim=True)

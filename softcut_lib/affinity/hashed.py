@@ -48,16 +48,16 @@ class Hashed:
         return out
 
 
-def build_hashed(points):
-    """The lattice of one image's centred features, an array (N, d); None if it does not pack.
+def build_hashed(points, reach):
+    """The lattice of one image's features, an array (d, N); None if it does not pack.
 
-    Raises nothing: `tables.build_tables` takes whatever does not fit in 62 bits.
+    reach: (d,), bounds of the features' sizes.
     """
-    digits = packing(points)
+    digits = packing(reach)
     if digits is None:
         return None
     low, bits, rank_bits, key_low, key_bits = digits
-    count, d = points.shape
+    d, count = points.shape
     size = d + 1
     weights = np.empty((count, size), points.dtype)
     codes, simplex = np.empty(count, np.int64), np.empty(count, np.uint32)
@@ -77,15 +77,15 @@ def build_hashed(points):
     return Hashed(simplex, corners, weights, left, right)
 
 
-def packing(points):
-    """How simplices and vertices around these points pack into 62 bits each, or None.
+def packing(reach):
+    """How simplices and vertices pack into 62 bits each, for |features| <= reach; or None.
 
     Returns (low, bits, rank_bits, key_low, key_bits): each digit's least value and its bits.
     """
-    d = points.shape[1]
+    d = len(reach)
     size = d + 1
     # the largest |y_j|, by the triangle inequality; rounding and turning may add 2 to v
-    reach = np.abs(points).max(0).astype(np.float64) * stretches(d)
+    reach = reach.astype(np.float64) * stretches(d)
     bound = [reach[j:].sum() + (j * reach[j - 1] if j else 0) for j in range(d)]
     low = np.array([-math.ceil(b / size) - 2 for b in bound], np.int64)
     bits = np.array([int(-2 * n).bit_length() for n in low], np.int64)

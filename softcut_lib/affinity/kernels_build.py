@@ -20,7 +20,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: products' top bi
 @compiled()
 def _place_tile(points, stretch, room, weights, codes):
     """Simplex code and barycentric weights of the pixels of a tile; see `permutohedral`."""
-    count, d = points.shape
+    d, count = points.shape
     size = d + 1
     y, v, rank, tau, low, bits, rank_bits = room
     for i in range(count):
@@ -28,7 +28,7 @@ def _place_tile(points, stretch, room, weights, codes):
         codes[i] = 0
     for j in range(d, 0, -1):
         for i in range(count):
-            scaled = points[i, j - 1] * stretch[j - 1]
+            scaled = points[j - 1, i] * stretch[j - 1]
             y[j, i] = tau[0, i] - j * scaled
             tau[0, i] += scaled
     for i in range(count):
@@ -81,7 +81,7 @@ def _place_tile(points, stretch, room, weights, codes):
 @compiled(parallel=PARALLEL)
 def place(points, stretch, low, bits, rank_bits, weights, codes):
     """`_place_tile` for all pixels of an image."""
-    count, d = points.shape
+    d, count = points.shape
     tiles = (count + TILE - 1) // TILE
     pieces = min(32, tiles)
     for piece in prange(pieces):
@@ -96,7 +96,7 @@ def place(points, stretch, low, bits, rank_bits, weights, codes):
         )
         for tile in range(piece * tiles // pieces, (piece + 1) * tiles // pieces):
             part = slice(tile * TILE, min((tile + 1) * TILE, count))
-            _place_tile(points[part], stretch, room, weights[part], codes[part])
+            _place_tile(points[:, part], stretch, room, weights[part], codes[part])
 
 
 @compiled()

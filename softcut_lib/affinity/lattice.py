@@ -70,19 +70,21 @@ class LatticeAffinity(Affinity):
         check.one_of("kernel", kernel, ("auto", "torch", "fused"))
         self.mode = mode
         self.symmetric, self.psd = mode != "plain", mode == "psd"
-        span = float((self.features.amax(1) - self.features.amin(1)).max())
+        # one row per feature, which is how the lattice is computed
+        points = self.features.mT.contiguous()
+        low, high = points.aminmax(dim=2, keepdim=True)
+        span = float((high - low).max())
         if span > _SPAN:
             raise ValueError(
                 f"the features must lie within {_SPAN:g} sigmas of each other, got {span:g}; "
                 "sigma_color or sigma_space is too small for the lattice"
             )
-        # W depends on differences only, and small numbers have more digits
-        centred = self.features - self.features.mean(1, keepdim=True)
-        self._scale = centred.new_full((len(centred), 1, 1), gaussian_scale(self.dim))
-        self._lattice = None if kernel == "torch" else _fused(centred, kernel)
+        points -= (low + high) / 2  # W depends on differences only; small numbers have more digits
+        self._scale = points.new_full((len(points), 1, 1), gaussian_scale(self.dim))
+        self._lattice = None if kernel == "torch" else _fused(points, (high - low) / 2, kernel)
         self.kernel = "torch" if self._lattice is None else "fused"
         if self._lattice is None:
-            self._lattice = build_tables(centred)
+            self._lattice = build_tables(points)
 
     @property
     def dim(self):
@@ -145,19 +147,21 @@ class LatticeAffinity(Affinity):
         return torch.from_numpy(np.stack(product))
 
 
-def _fused(features, wanted):
+def _fused(points, reach, wanted):
     """Each image's `Hashed`, or None where they do not apply and are not insisted on."""
     lattices = None
-    if features.device.type == "cpu":
+    if points.device.type == "cpu":
         # numba is loaded here, by whoever uses it
         from softcut_lib.affinity.hashed import build_hashed
 
-        lattices = [build_hashed(points) for points in features.contiguous().numpy()]
+        lattices = [
+            build_hashed(p, r) for p, r in zip(points.numpy(), reach[..., 0].numpy(), strict=True)
+        ]
         lattices = None if any(one is None for one in lattices) else lattices
     if lattices is None and wanted == "fused":
         raise ValueError(
             'kernel="fused" runs on the CPU and packs lattice coordinates into 62 bits, got '
-            f'{features.shape[2]} features on {features.device}; kernel="torch" takes any number, '
+            f'{points.shape[1]} features on {points.device}; kernel="torch" takes any number, '
             'anywhere, and "auto" chooses'
         )
     return lattices

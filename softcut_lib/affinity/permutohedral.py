@@ -23,7 +23,7 @@ def elevate(features):
     d + 1 blurs with (1/4, 1/2, 1/4) and two linear interpolations.
 
     Args:
-        features: (N, d).
+        features: (d, N).
 
     Returns:
         y, (d + 1, N).
@@ -36,12 +36,12 @@ def elevate(features):
         tensor([[ 1.1547],
                 [-1.1547]])
     """
-    d = features.shape[1]
+    d, count = features.shape
     stretch = stretches(d)
-    y = features.new_zeros(d + 1, len(features))
-    above = features.new_zeros(len(features))
+    y = features.new_zeros(d + 1, count)
+    above = features.new_zeros(count)
     for j in range(d, 0, -1):
-        scaled = features[:, j - 1] * float(stretch[j - 1])
+        scaled = features[j - 1] * float(stretch[j - 1])
         y[j] = above - j * scaled
         above = above + scaled
     y[0] = above

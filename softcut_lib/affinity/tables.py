@@ -72,20 +72,20 @@ class Tables:
 
 
 def build_tables(features):
-    """The lattice around the features (B, N, d) of a batch, by sorting.
+    """The lattice around the features (B, d, N) of a batch, by sorting.
 
     Pixels share simplices and simplices share vertices, so the simplices are made unique first,
     and only the vertices of those that remain are looked up.
 
     Example:
         >>> import torch
-        >>> tables = build_tables(torch.tensor([[[0.0], [0.1], [9.0]]]))
+        >>> tables = build_tables(torch.tensor([[[0.0, 0.1, 9.0]]]))
         >>> tables.vertex.T
         tensor([[0, 0, 2],
                 [1, 1, 3]], dtype=torch.int32)
     """
-    batch, count, d = features.shape
-    v, rank, weights = enclosing_simplex(elevate(features.flatten(0, 1)))
+    batch, d, count = features.shape
+    v, rank, weights = enclosing_simplex(elevate(features.transpose(0, 1).flatten(1)))
     image = torch.arange(batch, device=v.device).repeat_interleave(count)
     member, first = unique_columns([image, *v[:d], *rank[:d]])
     keys = vertex_keys(v[:, first], rank[:, first]).flatten(1)  # (d + 1, (d + 1) S)

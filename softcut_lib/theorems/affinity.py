@@ -37,8 +37,8 @@ def accuracy(affinity, exact, maps):
         >>> image = torch.linspace(0, 255, 600).reshape(1, 1, 20, 30)
         >>> exact = sc.DenseAffinity(image, sigma_color=15, sigma_space=100)
         >>> mask = (image > 100).float()
-        >>> accuracy(exact, exact, torch.cat([mask, 1 - mask], 1)).gradient_cosine
-        1.0...
+        >>> round(accuracy(exact, exact, torch.cat([mask, 1 - mask], 1)).gradient_cosine, 6)
+        1.0
     """
     found, true = ((W.matmul(maps), W.degree) for W in (affinity, exact))
     return accuracy_of(found, true, maps)
@@ -80,12 +80,12 @@ def stands_in_for_the_exact_kernel(affinity, exact, maps, *, tolerance=0.1):
 
 def elevation_is_an_isometry(elevate, *, generator, d=5):
     """All lengths and angles are kept up to the factor sqrt(2/3) (d + 1), on the plane sum = 0."""
-    f = torch.randn(20, d, generator=generator, dtype=torch.float64)
+    f = torch.randn(d, 20, generator=generator, dtype=torch.float64)
     y = elevate(f)
     _equal(y.sum(0), torch.zeros(20), "an elevated point must lie on the plane sum y = 0")
     _equal(
         y.T @ y,
-        2 / 3 * (d + 1) ** 2 * f @ f.T,
+        2 / 3 * (d + 1) ** 2 * f.T @ f,
         "inner products must all grow by 2/3 (d + 1)^2; is s_i = sqrt(2/3)(d+1)/sqrt(i(i+1))?",
     )
 

@@ -152,9 +152,9 @@ def test_noise_has_more_vertices_than_the_first_hash_table_holds():
 
 def test_packed_keys_name_the_same_neighbours():
     """The pairs (vertex, right neighbour) of one kernel, by position, are those of the other."""
-    points = (random_image(1, 400, 3) / 60 - 2).contiguous()
+    points = random_image(1, 3, 400) / 60 - 2
     sorted_ = tables.build_tables(points)
-    packed = hashed.build_hashed(points[0].numpy())
+    packed = hashed.build_hashed(points[0].numpy(), np.full(3, 3.0))
     corner = torch.from_numpy(packed.corners[packed.simplex].astype(np.int64))
     name = torch.full((sorted_.vertices + 1,), sorted_.vertices)
     name[sorted_.vertex.long().flatten()] = corner.flatten()

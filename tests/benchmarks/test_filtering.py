@@ -70,7 +70,7 @@ def test_the_peer_s_lattice_is_read_from_its_probabilities():
     maps = filtering.segmentation(image, 2)
     peer = filtering.Peer(image)
     points = pixel_features(image, **filtering.SIGMAS).flatten(1, -2)
-    lattice = build_tables(points[..., [4, 3, 0, 1, 2]])
+    lattice = build_tables(points[..., [4, 3, 0, 1, 2]].mT)
     forth = [list(range(6))]
     for theirs, signal in ((peer.matmul(maps), maps), (peer.degree, torch.ones(1, 1, 48, 60))):
         own = lattice.multiply(signal.flatten(2), forth, 1 / 4, torch.ones(1)).view_as(theirs)

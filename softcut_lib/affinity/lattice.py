@@ -29,8 +29,8 @@ class LatticeAffinity(Affinity):
 
     Built once, an affinity serves the degree, all labels and the backward pass; W and its
     transpose are exact adjoints in every mode. The factor c is right where pixels are dense among
-    the lattice points; in an image they are not, W comes out too small by up to a third, and
-    `calibrate` mends that.
+    the lattice points; in an image they are not, W usually comes out too small, and `calibrate`
+    mends that.
 
     Args:
         image: (B, C, *grid) in 0..255, floating or uint8; any C, any number of grid axes.
@@ -112,6 +112,12 @@ class LatticeAffinity(Affinity):
 
         Raises:
             ValueError: if rows is no positive integer.
+
+        Example:
+            >>> import torch, softcut_lib as sc
+            >>> alone = sc.LatticeAffinity.from_features(torch.tensor([[[0.0], [50.0]]]))
+            >>> alone.calibrate().degree
+            tensor([[[1.0000, 1.0000]]])
         """
         check.positive_integer("rows", rows)
         if generator is None:

@@ -9,7 +9,6 @@ commute where a neighbour is missing, so B decides what W is:
     psd:    B_0 ... B_d B_d ... B_0, half as wide    symmetric positive semidefinite: P M M' P'
 """
 
-import numpy as np
 import torch
 
 from softcut_lib import _checks as check
@@ -38,9 +37,9 @@ class LatticeAffinity(Affinity):
         kernel: "torch", plain tensor operations on any device; "fused", compiled by numba, on the
             CPU, where lattice coordinates pack into 62 bits (usually up to six features); "auto"
             takes fused where it applies. They agree to rounding.
-        mode: "sym", symmetric, the default and the most accurate; "plain", one order of blurs,
-            half the time of "sym", not symmetric; "psd", positive semidefinite as well, for
-            use inside solvers.
+        mode: "sym", symmetric, the default and the most accurate; "plain", one order of blurs, as
+            usually implemented, not symmetric; "psd", positive semidefinite as well, for use
+            inside solvers.
 
     Attributes:
         shape, degree, symmetric, psd: as in `DenseAffinity`.
@@ -141,16 +140,11 @@ class LatticeAffinity(Affinity):
             orders = [axes[::-1] for axes in orders]
         if self.kernel == "torch":
             return self._lattice.multiply(maps, orders, a, self._scale)
-        product = [
-            lattice.multiply(m, orders, a, scale)
-            for lattice, m, scale in zip(
-                self._lattice,
-                maps.contiguous().numpy(),
-                self._scale.flatten().tolist(),
-                strict=True,
-            )
-        ]
-        return torch.from_numpy(np.stack(product))
+        product = torch.empty_like(maps, memory_format=torch.contiguous_format)
+        images = maps.contiguous().numpy(), product.numpy(), self._scale.flatten().tolist()
+        for lattice, given, out, scale in zip(self._lattice, *images, strict=True):
+            lattice.multiply(given, orders, a, scale, out)
+        return product
 
 
 def _fused(points, reach, wanted):

@@ -78,7 +78,8 @@ class LatticeAffinity(Affinity):
                 f"the features must lie within {_SPAN:g} sigmas of each other, got {span:g}; "
                 "sigma_color or sigma_space is too small for the lattice"
             )
-        points -= (low + high) / 2  # W depends on differences only; small numbers have more digits
+        # W depends on differences only, and small numbers have more digits
+        points = points - (low + high) / 2
         self._scale = points.new_full((len(points), 1, 1), gaussian_scale(self.dim))
         self._lattice = None if kernel == "torch" else _fused(points, (high - low) / 2, kernel)
         self.kernel = "torch" if self._lattice is None else "fused"

@@ -120,6 +120,17 @@ def test_repeated_runs_are_identical(kind):
 
 
 @every_kind
+def test_what_is_passed_in_is_left_alone(kind):
+    """One feature, one pixel: shapes for which a transposed copy would be no copy."""
+    for shape in ((1, 6, 1), (1, 1, 3)):
+        points = random_image(*shape) / 100
+        before = points.clone()
+        affinity = build_features(kind, points)
+        affinity.matmul(random_maps(1, 2, shape[1]))
+        assert torch.equal(points, before) and torch.equal(affinity.features, before)
+
+
+@every_kind
 def test_another_device(kind):
     """Nothing is left on the CPU: results lie on the image's device and are the same numbers."""
     image, maps = random_image(2, 3, 5, 6), random_maps(2, 2, 5, 6)

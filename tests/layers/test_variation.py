@@ -50,7 +50,7 @@ def test_theorems(kernel, grid, offsets):
 
 
 @pytest.mark.parametrize("offsets", [None, EIGHT], ids=["four", "eight"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(50))
 def test_thresholded_total_variation_is_the_minimum_cut(seed, offsets):
     grid = (3 + seed % 7, 4 + seed % 5)
     for level in (0.0, 0.3):

@@ -18,12 +18,13 @@ ARROWS = {
     "solvers": {"grid"},
     "cuts": {"grid", "solvers"},
     "layers": {"grid", "solvers", "cuts"},
-    "losses": {"grid"},
+    "affinity": {"solvers"},
+    "losses": {"grid", "affinity"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
     "train": {"models", "layers", "losses", "data", "cuts", "grid"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
-    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
+    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses"},
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "

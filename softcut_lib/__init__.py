@@ -42,6 +42,7 @@ _ROOMS = {
     "models.basic": "BasicNet EdgeNet",
     "models.cutnet": "CutNet ScoreAndEdges",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
+    "weak.spectral": "normalized_eigenvectors spectral_cut kernel_kmeans KernelKMeans",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",
     "train.shipped": "trained_model trained_models",

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from softcut_lib import _checks
+from softcut_lib.models.windows import IMAGENET_MEAN
 
 _ENCODERS = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 _ENCODER_CHANNELS = (64, 64, 128, 256, 512)
 _DECODER_CHANNELS = (256, 128, 64, 32, 16)
 _ACTIVATIONS = {"softplus": nn.functional.softplus, "exp": torch.exp}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_STD = (0.229, 0.224, 0.225)
 _STRIDE = 32
 
 
@@ -94,7 +95,7 @@ class TwoDecoderUNet(nn.Module):
             directions = 1 if edges == "transposed" else 2
             self.edge_decoder = Decoder(in_channels, directions * self.maps, width)
         extra = in_channels - 3
-        self.register_buffer("mean", _column([*_MEAN, *[0.0] * extra]), persistent=False)
+        self.register_buffer("mean", _column([*IMAGENET_MEAN, *[0.0] * extra]), persistent=False)
         self.register_buffer("std", _column([*_STD, *[1.0] * extra]), persistent=False)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor] | None]:

@@ -188,8 +188,8 @@ def export(a):
 
 
 def reproduce(a):
+    from softcut_lib.train.decoding import decoded
     from softcut_lib.train.experiments import EXPERIMENTS, choose
-    from softcut_lib.train.fitting import decoded
     from softcut_lib.train.provenance import describe_session
     from softcut_lib.train.results import as_row, results_path, write_results
 

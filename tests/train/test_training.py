@@ -81,10 +81,10 @@ def kill_at(monkeypatch, step):
     """Make the training stop dead at a global step, as a kill would."""
     from softcut_lib.train import module
 
-    def killer(seed, at):
+    def killer(seed, at, *part):
         if at == step:
             raise Killed
-        return step_generator(seed, at)
+        return step_generator(seed, at, *part)
 
     monkeypatch.setattr(module, "step_generator", killer)
 
@@ -307,7 +307,7 @@ def test_runs_folder_rule(monkeypatch, tmp_path):
 
 def test_a_run_can_be_decoded_by_the_minimum_cut():
     """Its own rows: another file, another option, the same images; nothing without conductances."""
-    from softcut_lib.train.fitting import decoded
+    from softcut_lib.train.decoding import decoded
 
     record = train(progress=False)
     cut = decoded(record, TINY, "min_cut")

@@ -35,6 +35,7 @@ _ROOMS = {
     "models.basic": "BasicNet EdgeNet",
     "models.cutnet": "CutNet ScoreAndEdges",
     "models.unet": "TwoDecoderUNet",
+    "models.windows": "split_windows join_windows Windowed",
     "models.control": "SumOfDecoders",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.camvid": "CamVid",

@@ -41,7 +41,7 @@ class SumOfDecoders(nn.Module):
         self.net = net
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        scores, column, row = self.net.raw_maps(image)
+        scores, column, row = self.net.maps(image)
         if column.shape[1] != scores.shape[1]:
             raise ValueError(
                 f"net must give every one of its {scores.shape[1]} labels maps of its own, "

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from softcut_lib import _checks
+from softcut_lib.models.windows import IMAGENET_MEAN
 
 _ENCODERS = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 _ENCODER_CHANNELS = (64, 64, 128, 256, 512)
 _DECODER_CHANNELS = (256, 128, 64, 32, 16)
 _ACTIVATIONS = {"softplus": nn.functional.softplus, "exp": torch.exp}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_STD = (0.229, 0.224, 0.225)
 _STRIDE = 32
 
 
@@ -86,29 +87,38 @@ class TwoDecoderUNet(nn.Module):
         if width * _DECODER_CHANNELS[-1] < 1:
             raise ValueError(f"width must be at least 1/{_DECODER_CHANNELS[-1]}, got {width:g}")
         self.in_channels, self.edges, self.activation = in_channels, edges, activation
-        self.maps = 1 if shared_edges else out_channels
         self.shared_edges = shared_edges
         self.encoder = Encoder(in_channels, encoder, width)
         self.decoder = Decoder(in_channels, out_channels, width)
         if edges is not None:
-            directions = 1 if edges == "transposed" else 2
-            self.edge_decoder = Decoder(in_channels, directions * self.maps, width)
+            count = (1 if edges == "transposed" else 2) * (1 if shared_edges else out_channels)
+            self.edge_decoder = Decoder(in_channels, count, width)
         extra = in_channels - 3
-        self.register_buffer("mean", _column([*_MEAN, *[0.0] * extra]), persistent=False)
+        self.register_buffer("mean", _column([*IMAGENET_MEAN, *[0.0] * extra]), persistent=False)
         self.register_buffer("std", _column([*_STD, *[1.0] * extra]), persistent=False)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
+        scores, column, row = self.maps(image)
+        if column is None:
+            return scores, None
+        weights = [column[..., :-1, :], row[..., :-1]]
+        if self.shared_edges:
+            weights = [map[:, 0] for map in weights]
+        return scores, [_ACTIVATIONS[self.activation](map) for map in weights]
+
+    def maps(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Scores, column map and row map of an image, of its size, before crop and activation.
+
+        The last two are None for ``edges=None``.
+        """
         h, w = self._size(image)
         padding = (0, -w % _STRIDE, 0, -h % _STRIDE)
         features = self.encoder(nn.functional.pad((image - self.mean) / self.std, padding))
         scores = self.decoder(features)[..., :h, :w]
         if self.edges is None:
-            return scores, None
+            return scores, None, None
         column, row = self.edge_maps(features)
-        weights = [column[..., : h - 1, :w], row[..., :h, : w - 1]]
-        if self.shared_edges:
-            weights = [map[:, 0] for map in weights]
-        return scores, [_ACTIVATIONS[self.activation](map) for map in weights]
+        return scores, column[..., :h, :w], row[..., :h, :w]
 
     def edge_maps(self, features: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw maps (B, 1 or L, h, w) of the column and the row direction, before the activation.

@@ -24,7 +24,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
     ``prob > 1/2``, or the model's decoder where it has one.
 
     Args:
-        model: `CutNet`, or a module that is called and predicts like one.
+        model: `CutNet`, or `Windowed`.
         dataset: items with image, target and name.
         objective: with ``evaluation(prediction, target) -> (B,)``.
         device: "cpu" or "cuda".
@@ -98,6 +98,33 @@ def paired_difference(first: dict, second: dict, metric: str) -> tuple[float, fl
     if first["name"] != second["name"]:
         raise ValueError("first, second: expected results over the same images, but names differ")
     return mean_and_bracket(b - a for a, b in zip(first[metric], second[metric], strict=True))
+
+
+def through_windows(model, windows):
+    """The model as it sees a whole frame: itself, or through windows (side, stride)."""
+    from softcut_lib.models.windows import Windowed
+
+    if windows is None:
+        return model
+    window, stride = windows
+    return Windowed(model, window=window, stride=stride)
+
+
+def cut_to_windows(image, target, windows):
+    """A batch of frames as a batch of their windows, for training; None leaves it.
+
+    Outside the frame there is the mean color of ImageNet, and the target is void.
+    """
+    from softcut_lib.models.windows import IMAGENET_MEAN, split_windows
+
+    if windows is None:
+        return image, target
+    window, stride = windows
+    fill = [*IMAGENET_MEAN, *[0.0] * (image.shape[1] - 3)]
+    return (
+        split_windows(image, window=window, stride=stride, fill=fill),
+        split_windows(target, window=window, stride=stride, fill=255),
+    )
 
 
 def channels_last(x):

@@ -113,7 +113,7 @@ def run(
             loss that is not finite, a batch that cannot be shared out evenly.
         OSError: a checkpoint that cannot be written; the one before is kept.
     """
-    from softcut_lib.train.decoding import decoded
+    from softcut_lib.train.decoding import retested
     from softcut_lib.train.fitting import DEFAULTS, Resources, fit
 
     chosen = choose("experiment", experiment, EXPERIMENTS)
@@ -134,9 +134,11 @@ def run(
         "scale": float(scale),
         "objective": repr(settings.objective),
     }
-    for name in ("steps_per_epoch", "count", "windows"):
+    for name in ("steps_per_epoch", "count"):
         if getattr(settings, name) is not None:
             options[name] = getattr(settings, name)
+    if settings.windows is not None:
+        options["windows"] = "{} every {}".format(*settings.windows)
     options |= {
         name: getattr(how, name) for name in DEFAULTS if getattr(how, name) != DEFAULTS[name]
     }
@@ -153,8 +155,8 @@ def run(
     )  # fmt: skip
     if record is None or chosen.decode is None:
         return record
-    return decoded(
-        record, settings, chosen.decode, runs=runs, experiment=experiment, device=device,
+    return retested(
+        record, settings, decode=chosen.decode, runs=runs, experiment=experiment, device=device,
         progress=progress,
     )  # fmt: skip
 

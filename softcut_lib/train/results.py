@@ -158,8 +158,9 @@ def read_results(path) -> dict:
 
 
 def results_path(
-    experiment: str, data: str, *, profile: str = "full", scale: float = 1.0, decode=None
-) -> Path:
+    experiment: str, data: str, *, profile: str = "full", scale: float = 1.0, decode=None,
+    tested=None,
+) -> Path:  # fmt: skip
     """Where `softcut reproduce` writes: `book/results/` of the checkout, else of this folder.
 
     Example:
@@ -174,6 +175,7 @@ def results_path(
         profile * (profile != "full"),
         f"scale{scale:g}" * (scale != 1),
         decode,
+        tested,
     ]
     return book / "results" / f"{'-'.join(part for part in parts if part)}.json"
 

@@ -1,7 +1,7 @@
 """Traffic signs in small pictures by small networks: what chapter 11 trains while it is read.
 
-The same question as the thesis' experiment 2, on generated streets of 128 x 256 in tiles of 64 x 64,
-by U-Nets of an eighth of the width. Networks of these rows come with the library.
+The same question as the thesis' experiment 2, on generated streets of 128 x 256 in tiles of
+64 x 64, by U-Nets of an eighth of the width. Networks of these rows come with the library.
 """
 
 from __future__ import annotations

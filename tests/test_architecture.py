@@ -21,7 +21,7 @@ ARROWS = {
     "losses": {"grid"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
-    "train": {"models", "layers", "losses", "data"},
+    "train": {"models", "layers", "losses", "data", "cuts", "grid"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
 }

@@ -35,6 +35,8 @@ _ROOMS = {
     "models.basic": "BasicNet EdgeNet",
     "models.cutnet": "CutNet ScoreAndEdges",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
+    "data.scribbles": "draw_scribbles read_scribbles resize_scribbles",
+    "weak.scribbles": "simulate_scribbles",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",
     "train.shipped": "trained_model trained_models",

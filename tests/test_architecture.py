@@ -21,6 +21,7 @@ ARROWS = {
     "losses": {"grid"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
+    "weak": {"grid", "cuts", "affinity", "data"},
     "train": {"models", "layers", "losses", "data"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},

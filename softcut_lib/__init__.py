@@ -33,6 +33,7 @@ _ROOMS = {
     "losses.dice": "dice_loss focal_dice_loss",
     "losses.pointwise": "focal_loss partial_cross_entropy",
     "models.basic": "BasicNet EdgeNet",
+    "models.atrous": "AtrousNet deeplab_resnet",
     "models.cutnet": "CutNet ScoreAndEdges",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.scribbles": "draw_scribbles read_scribbles resize_scribbles",

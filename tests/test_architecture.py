@@ -28,7 +28,7 @@ ARROWS = {
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "
-    "IPython monai triton".split()
+    "IPython monai triton torchvision pydensecrf".split()
 )
 
 

@@ -30,6 +30,7 @@ _ROOMS = {
     "layers.variation": "total_variation TotalVariation",
     "layers.perturbation": "perturbed fenchel_young_loss",
     "layers.program": "linear_program_cut",
+    "affinity.dense": "DenseAffinity",
     "losses.dice": "dice_loss focal_dice_loss",
     "losses.pointwise": "focal_loss partial_cross_entropy",
     "models.basic": "BasicNet EdgeNet",

@@ -18,13 +18,14 @@ ARROWS = {
     "solvers": {"grid"},
     "cuts": {"grid", "solvers"},
     "layers": {"grid", "solvers", "cuts"},
-    "losses": {"grid"},
+    "affinity": set(),
+    "losses": {"grid", "affinity"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
     "weak": {"grid", "cuts", "affinity", "data"},
     "train": {"models", "layers", "losses", "data"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
-    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
+    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses"},
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "

@@ -39,6 +39,7 @@ _ROOMS = {
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.scribbles": "draw_scribbles read_scribbles resize_scribbles",
     "weak.scribbles": "simulate_scribbles",
+    "weak.inference": "mean_field crf_kernels",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",
     "train.shipped": "trained_model trained_models",

@@ -31,6 +31,8 @@ _ROOMS = {
     "layers.perturbation": "perturbed fenchel_young_loss",
     "layers.program": "linear_program_cut",
     "affinity.dense": "DenseAffinity",
+    "affinity.nystrom": "NystromAffinity",
+    "affinity.lattice": "LatticeAffinity",
     "losses.dice": "dice_loss focal_dice_loss",
     "losses.pointwise": "focal_loss partial_cross_entropy",
     "models.basic": "BasicNet EdgeNet",

@@ -1,1 +1,1 @@
-"""Gaussian kernels over an image's pixels, as operators that are never written down (chapter 14)."""
+"""Gaussian kernels over an image's pixels, as operators never written down (chapter 14)."""

@@ -10,6 +10,11 @@ SIGMAS = {"sigma_color": 40.0, "sigma_space": 3.0}
 # name: (class, options)
 KINDS = {
     "dense": (sc.DenseAffinity, {}),
+    "nystrom": (sc.NystromAffinity, {}),
+    "nystrom-few": (sc.NystromAffinity, {"landmarks": 3}),
+    "lattice-sym": (sc.LatticeAffinity, {"mode": "sym"}),
+    "lattice-plain": (sc.LatticeAffinity, {"mode": "plain"}),
+    "lattice-psd": (sc.LatticeAffinity, {"mode": "psd"}),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from softcut_lib import DenseAffinity, crf_kernels, mean_field
+from softcut_lib import DenseAffinity, LatticeAffinity, crf_kernels, mean_field
 from softcut_lib.weak.inference import free_energy, log_probabilities
 
 
@@ -173,11 +173,14 @@ def test_it_agrees_with_pydensecrf():
     peer.addPairwiseGaussian(sxy=3, compat=3)
     rgb = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy().astype(np.uint8))
     peer.addPairwiseBilateral(sxy=20, srgb=30, rgbim=rgb, compat=4)
-    theirs = torch.from_numpy(np.array(peer.inference(10))).view(1, 3, 30, 40)
-    ours = mean_field(logits, crf_kernels(image, sigma_color=30, sigma_space=20))
     start = logits.softmax(1)
-    assert (start.argmax(1) != theirs.argmax(1)).float().mean() > 0.02, "the CRF changes labels"
-    print((start.argmax(1) != theirs.argmax(1)).float().mean(), (ours.argmax(1) == theirs.argmax(1)).float().mean(), (ours - theirs).abs().mean(), (start - theirs).abs().mean())
-    # theirs filters by an approximate lattice, ours exactly
-    assert (ours.argmax(1) == theirs.argmax(1)).float().mean() > 0.97
-    assert (ours - theirs).abs().mean() < 0.1 * (start - theirs).abs().mean() + 0.01
+    for options in ({"kind": LatticeAffinity}, {"kind": DenseAffinity}):
+        kernels = crf_kernels(image, sigma_color=30, sigma_space=20, **options)
+        for steps in (1, 10):
+            theirs = torch.from_numpy(np.array(peer.inference(steps))).view(1, 3, 30, 40)
+            ours = mean_field(logits, kernels, steps=steps)
+            # their filter is a lattice, an approximation as ours is: labels at ties may differ
+            assert (ours.argmax(1) == theirs.argmax(1)).float().mean() > 0.95
+            moved, gap = (theirs - start).abs().mean(), (theirs - ours).abs().mean()
+            assert gap < 0.12 * moved, f"{gap} beside a change of {moved}"
+    assert (start.argmax(1) != theirs.argmax(1)).float().mean() > 0.2, "the CRF changes labels"

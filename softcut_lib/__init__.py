@@ -45,6 +45,8 @@ _ROOMS = {
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.scribbles": "draw_scribbles read_scribbles resize_scribbles",
     "weak.scribbles": "simulate_scribbles",
+    "weak.graphcut": "grabcut_proposal graph_cut_proposal",
+    "weak.proposals": "seeded_normalized_cut kernel_cut",
     "weak.inference": "mean_field crf_kernels",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",

@@ -22,7 +22,7 @@ ARROWS = {
     "losses": {"grid", "affinity"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
-    "weak": {"grid", "cuts", "affinity", "data"},
+    "weak": {"grid", "cuts", "affinity", "losses", "data"},
     "train": {"models", "layers", "losses", "data"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses"},

@@ -43,6 +43,7 @@ _ROOMS = {
     "models.atrous": "AtrousNet deeplab_resnet",
     "models.cutnet": "CutNet ScoreAndEdges",
     "models.unet": "TwoDecoderUNet",
+    "models.control": "SumOfDecoders",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.camvid": "CamVid",
     "data.cityscapes": "Cityscapes",

@@ -98,17 +98,27 @@ class TwoDecoderUNet(nn.Module):
         self.register_buffer("std", _column([*_STD, *[1.0] * extra]), persistent=False)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
+        scores, column, row = self.maps(image)
+        if column is None:
+            return scores, None
+        weights = [column[..., :-1, :], row[..., :-1]]
+        if self.shared_edges:
+            weights = [map[:, 0] for map in weights]
+        return scores, [_ACTIVATIONS[self.activation](map) for map in weights]
+
+    def maps(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Scores, column map and row map of an image, of its size, before crop and activation.
+
+        The last two are None for ``edges=None``.
+        """
         h, w = self._size(image)
         padding = (0, -w % _STRIDE, 0, -h % _STRIDE)
         features = self.encoder(nn.functional.pad((image - self.mean) / self.std, padding))
         scores = self.decoder(features)[..., :h, :w]
         if self.edges is None:
-            return scores, None
+            return scores, None, None
         column, row = self.edge_maps(features)
-        weights = [column[..., : h - 1, :w], row[..., :h, : w - 1]]
-        if self.shared_edges:
-            weights = [map[:, 0] for map in weights]
-        return scores, [_ACTIVATIONS[self.activation](map) for map in weights]
+        return scores, column[..., :h, :w], row[..., :h, :w]
 
     def edge_maps(self, features: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw maps (B, 1 or L, h, w) of the column and the row direction, before the activation.

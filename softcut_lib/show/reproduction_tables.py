@@ -52,6 +52,7 @@ def _row(line, base):
     scale = ours["options"]["scale"]
     words += [f"scale {scale:g}"] * (scale != 1)
     words += [ours["options"]["decode"]] if "decode" in ours["options"] else []
+    words += [f"{ours['stopped']} stopped early"] * bool(ours["stopped"])
     seeds = ", ".join(map(str, ours["seeds"]))
     return [line["about"], *theirs, *cells, seeds, ", ".join(words)]
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.data import Subset
 
 from softcut_lib.train.batches import loaders
 from softcut_lib.train.evaluation import evaluate, summarize
@@ -114,9 +113,9 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
 
 def split_of(settings, config, split):
     """The images of one split that a run uses."""
-    items = settings.data[config["data"]].load(split, scale=config["options"]["scale"])
-    few = settings.count is not None and settings.count < len(items)
-    return Subset(items, range(settings.count)) if few else items
+    few = {} if settings.count is None else {"count": settings.count}
+    load = settings.data[config["data"]].load
+    return load(split, scale=config["options"]["scale"], **few)
 
 
 def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):

@@ -30,7 +30,8 @@ class Model:
 class Data:
     """A data set: what it is in words, and ``load(split, scale=...)`` for train, val and test.
 
-    ``settings`` replace fields of the experiment on this data, e.g. its number of epochs.
+    ``load`` also takes ``count`` where the experiment sets it. ``settings`` replace fields of the
+    experiment on this data, e.g. its number of epochs.
     """
 
     about: str
@@ -56,7 +57,8 @@ class Experiment:
         batch: images a step, over all devices and parts.
         shuffle: each pass in an order of its own, a function of seed and pass; False for the data
             set's order.
-        count: at most so many images of each split, for trials; None for all.
+        count: only the first so many images (before they are cut to tiles) of each split, for
+            trials; None for all.
         metric: ``metric(prob, target) -> ()`` of one image, in the tables' column iou.
         windows: (size, stride): the network sees square windows of an image, which are put together
             again (`softcut_lib.train.windows`); None for the image as it is.

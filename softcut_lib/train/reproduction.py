@@ -13,7 +13,6 @@ from softcut_lib.train.experiments import EXPERIMENTS, choose
 from softcut_lib.train.results import METRICS, papers
 
 MAXFLOW = " + MaxFlow"
-PRINTED = {"iou": "miou", "loss": "loss", "figures": "figures"}  # ours -> the papers' file
 STEPS = 156  # batches of an epoch of the thesis' U-Nets, known from the published code
 
 
@@ -62,36 +61,42 @@ def recorded_rows(results: dict) -> list[dict]:
     """The runs of a results file by model and options, averaged over their seeds.
 
     Returns:
-        One dict for each: model, data, options, seeds, counts, iou, loss, figures as
-        (mean, bracket), minutes (wall time of a run), and times_base, that time over the one of the
-        model "base" with the same options (None without).
+        One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
+        seeds; how many of them stopped early, by themselves; seconds of a step, and times_base,
+        that time over the one of the model "base" with the same options (None without).
     """
     groups: dict = {}
     for row in results["rows"]:
         key = row["model"], tuple(sorted(row["options"].items()))
         groups.setdefault(key, []).append(row)
-    minutes = {key: fmean(run["wall_time_s"] for run in runs) / 60 for key, runs in groups.items()}
-    return [
-        {
-            "model": model,
-            "data": results["data"],
-            "options": runs[0]["options"],
-            "counts": runs[0]["counts"],
-            "seeds": sorted(run["seed"] for run in runs),
-            **{
-                metric: tuple(
-                    fmean(run["summary"][metric + part] for run in runs)
-                    for part in ("", "_bracket")
-                )
-                for metric in METRICS
-            },
-            "minutes": minutes[model, options],
-            "times_base": minutes[model, options] / minutes["base", options]
-            if ("base", options) in minutes
-            else None,
+    pace = {key: fmean(map(seconds_per_step, runs)) for key, runs in groups.items()}
+    rows = []
+    for (model, options), runs in groups.items():
+        base = pace.get(("base", options))
+        shared = {name: runs[0][name] for name in ("data", "options", "counts")}
+        metrics = {
+            metric: tuple(
+                fmean(run["summary"][metric + part] for run in runs) for part in ("", "_bracket")
+            )
+            for metric in METRICS
         }
-        for (model, options), runs in groups.items()
-    ]
+        rows.append(
+            {
+                "model": model,
+                **shared,
+                **metrics,
+                "seeds": sorted(run["seed"] for run in runs),
+                "stopped": sum(run.get("stopped") is not None for run in runs),
+                "seconds": pace[model, options],
+                "times_base": base and pace[model, options] / base,
+            }
+        )
+    return rows
+
+
+def seconds_per_step(run: dict) -> float:
+    """Wall time of a training, validation included, over its steps (some runs stop early)."""
+    return run["wall_time_s"] / max(run["history"]["step"][-1], 1)
 
 
 def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[dict]:
@@ -105,8 +110,8 @@ def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[di
 
     Returns:
         dicts with model, about (its name in the thesis, else its words), printed (metric ->
-        (value, bracket), or {}), ours (of `recorded_rows`, or None), command (or None where it is
-        recorded).
+        (value, bracket), in the first line of a model), ours (of `recorded_rows`, or None), command
+        (or None). Synthetic data come last and do not count as a run of a printed row.
     """
     experiment = choose("experiment", name, EXPERIMENTS)
     printed = printed_rows(name, path=path)
@@ -115,16 +120,31 @@ def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[di
         if results["experiment"] == name:
             for row in recorded_rows(results):
                 ours.setdefault(row["model"], []).append(row)
+    suffix = MAXFLOW if experiment.decode else ""
     lines = []
     for model, entry in experiment.models.items():
-        about = entry.printed if model in printed else entry.about
-        line = {"model": model, "about": about, "printed": printed.get(model, {})}
-        for row in ours.get(model, []):
-            lines.append({**line, "ours": row, "command": None})
-        if model in printed and model not in ours:
-            run = command(name, data=data, model=model)
-            lines.append({**line, "ours": None, "command": run})
+        about = f"{entry.printed}{suffix}" if model in printed else entry.about
+        line = {"model": model, "about": about, "printed": {}, "ours": None, "command": None}
+        found = [{**line, "ours": row} for row in ours.get(model, [])]
+        found.sort(key=lambda x: x["ours"]["data"] == "synthetic")
+        if model in printed:
+            if not found or found[0]["ours"]["data"] == "synthetic":
+                found.insert(0, {**line, "command": command(name, data=data, model=model)})
+            found[0]["printed"] = printed[model]
+        lines += found
     return lines
+
+
+def caption(name: str, *, path=None) -> str:
+    """What an experiment is, in one line.
+
+    >>> caption("sign")  # doctest: +SKIP
+    'Experiment 2, Table 4: Traffic signs (sign)'
+    """
+    experiment = choose("experiment", name, EXPERIMENTS)
+    (training,) = [t for t in papers(path)["trainings"] if t["experiment"] == experiment.number]
+    table = f"Table {training['tables'][-1]}"
+    return f"Experiment {experiment.number}, {table}: {experiment.title} ({name})"
 
 
 def budget(options: dict) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch.utils.data import Dataset
+
 from softcut_lib.train.arms import CUTS, with_cuts
 from softcut_lib.train.forms import Data, Experiment, Model
 from softcut_lib.train.objectives import Dice, FocalDice
@@ -21,26 +23,53 @@ SMALL = {"epochs": 6, "steps_per_epoch": 100, "batch": 8}
 ARMS = [name for name in CUTS if name != "submodular"]
 
 
-def _streets(name, split, classes, **options):
-    """The frames of one split, their target 0 for background, then the classes in order."""
+def frames(name, split, classes, *, count=None, instances=False):
+    """The frames of one split, their target 0 for background, then the classes in order.
+
+    Args:
+        name: "synthetic", "camvid" or "cityscapes".
+        split: "train", "val" or "test".
+        classes: of "sign", "car", "person", "road".
+        count: the first so many; all if None.
+        instances: whether items tell the objects apart.
+    """
     import softcut_lib as sc
 
     words = tuple(NAMES["camvid" if name == "camvid" else "cityscapes"][c] for c in classes)
+    options = {"classes": words, "instances": instances}
     if name == "synthetic":
-        return sc.SyntheticStreets(split, classes=words, **options)
+        return sc.SyntheticStreets(split, count=count, **options)
     if name == "camvid":
-        return sc.CamVid(split=split, classes=words, **options)
-    return sc.Cityscapes(split=split, protocol="thesis", classes=words, **options)
+        return First(sc.CamVid(split=split, **options), count)
+    return First(sc.Cityscapes(split=split, protocol="thesis", **options), count)
+
+
+class First(Dataset):
+    """The first items of a data set, with the names of its classes."""
+
+    def __init__(self, items, count=None):
+        self.items = items
+        self.classes = items.classes
+        self.count = len(items) if count is None else min(count, len(items))
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.items[range(self.count)[index]]
 
 
 def _loader(name, task, classes, tile):
-    def load(split, scale=1.0):
+    def load(split, scale=1.0, count=None):
         import softcut_lib as sc
 
         if scale != 1.0:
             raise ValueError("scale: streets come in tiles of one size; leave it at 1")
-        frames = _streets(name, split, classes, **{"instances": True} if task == "object" else {})
-        return frames if task is None else sc.Tiles(frames, task=task, tile=tile)
+        found = frames(name, split, classes, count=count, instances=task == "object")
+        if task is not None:
+            return sc.Tiles(found, task=task, tile=tile)
+        # generated frames are painted when they are asked for: once is enough
+        return [found[k] for k in range(len(found))] if name == "synthetic" else found
 
     return load
 
@@ -146,7 +175,7 @@ SIGN = Experiment(
     shuffle=True,
     profiles={
         "full": {},
-        "fast": {"epochs": 1, "steps_per_epoch": 3, "batch": 4, "count": 4},
+        "fast": {"epochs": 1, "steps_per_epoch": 3, "batch": 4, "count": 2},
         "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 32},
     },
 )

@@ -5,15 +5,17 @@ import pytest
 from softcut_lib import show
 from softcut_lib.cli import build_parser
 from softcut_lib.train.experiments import EXPERIMENTS
-from softcut_lib.train.reproduction import beside, differences, printed_rows, recorded_rows
-from softcut_lib.train.results import paper_row, papers
+from softcut_lib.train.reproduction import beside, caption, differences, printed_rows, recorded_rows
+from softcut_lib.train.results import as_row, paper_row, papers
 from tests.train.test_results import record
 
 NUMBERED = [name for name, e in EXPERIMENTS.items() if e.number]
 
 
 def file(*rows):
-    return {"experiment": "horses", "data": "weizmann", "rows": list(rows)}
+    return {
+        "experiment": "horses", "data": "weizmann", "rows": [as_row(row) for row in rows]
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NUMBERED)
@@ -21,7 +23,7 @@ def test_every_printed_row_has_a_line_and_a_command(name):
     experiment = EXPERIMENTS[name]
     lines = beside(name, [], data="camvid")
     printed = {r["row"] for r in papers()["results"] if r["experiment"] == experiment.number}
-    assert {line["about"] + " + MaxFlow" * bool(experiment.decode) for line in lines} == printed
+    assert {line["about"] for line in lines} == printed
     for line in lines:
         words = line["command"].split()
         arguments = build_parser().parse_args(words[1:])
@@ -35,11 +37,28 @@ def test_recorded_rows_replace_the_command_and_join_their_seeds():
     base = [line for line in lines if line["model"] == "base"]
     assert len(base) == 1 and base[0]["command"] is None and base[0]["ours"]["seeds"] == [0, 1]
     assert base[0]["printed"] == paper_row("Base", experiment=1)
+    assert "Experiment 1, Table 2" in caption("horses")
     (wide,) = [line for line in lines if line["model"] == "base-wide"]
     assert wide["printed"] == {} and wide["ours"]["times_base"] == 1
     assert {line["model"] for line in lines if line["command"]} == {
         "submodular", "submodular-isotonic", "softcut-published", "softcut-exact"
     }  # fmt: skip
+
+
+def test_synthetic_runs_do_not_fill_a_printed_row():
+    synthetic = as_row({**record("base"), "data": "synthetic"})
+    results = {"experiment": "horses", "data": "synthetic", "rows": [synthetic]}
+    empty, ours = [x for x in beside("horses", [results], data="weizmann") if x["model"] == "base"]
+    assert empty["command"] and empty["ours"] is None and "miou" in empty["printed"]
+    assert ours["ours"]["data"] == "synthetic" and ours["printed"] == {}
+
+
+def test_a_step_is_timed_not_a_run_that_stopped_early():
+    short = {**record("softcut"), "wall_time_s": 12.5, "stopped": {"step": 90, "reason": "nan"}}
+    short["history"] = [{**epoch, "step": 90} for epoch in short["history"]]
+    rows = {row["model"]: row for row in recorded_rows(file(record("base"), short))}
+    assert rows["base"]["seconds"] == 12.5 / 180 and rows["softcut"]["times_base"] == 2
+    assert (rows["base"]["stopped"], rows["softcut"]["stopped"]) == (0, 1)
 
 
 def test_rows_with_other_options_are_not_averaged():

@@ -23,9 +23,9 @@ ARROWS = {
     "models": {"grid", "cuts", "layers"},
     "data": set(),
     "weak": {"grid", "cuts", "affinity", "losses", "data"},
-    "train": {"models", "layers", "losses", "data"},
+    "train": {"models", "layers", "losses", "affinity", "weak", "data"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
-    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses"},
+    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses", "weak"},
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "

@@ -42,6 +42,7 @@ _ROOMS = {
     "models.basic": "BasicNet EdgeNet",
     "models.atrous": "AtrousNet deeplab_resnet",
     "models.cutnet": "CutNet ScoreAndEdges",
+    "models.small_unet": "SmallUNet",
     "models.unet": "TwoDecoderUNet",
     "models.control": "SumOfDecoders",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from softcut_lib import _checks as check
+from softcut_lib.affinity.lattice import LatticeAffinity
 from softcut_lib.losses.clustering import absent_label_loss
 from softcut_lib.losses.pointwise import partial_cross_entropy
 from softcut_lib.models.cutnet import CutNet, harden
@@ -141,7 +142,7 @@ class ScribbleNet(CutNet):
         prediction = self(image)
         from_logits = getattr(self.cut, "output", "scores") == "scores"
         maps = prediction.output if from_logits else prediction.prob
-        kernels = crf_kernels(255 * image, **self.crf_options)
+        kernels = crf_kernels(255 * image, **{"kind": LatticeAffinity, **self.crf_options})
         return harden(mean_field(maps, kernels, from_logits=from_logits))
 
 

@@ -1,12 +1,14 @@
 """The `softcut` command: what it prints, what it refuses, the scribble tool on a photograph."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from skimage import data, io
 
+import softcut_lib as sc
 from softcut_lib import cli
 from softcut_lib.cli.segment import read_seeds
 from softcut_lib.cuts.interactive import METHODS, interactive_cut
@@ -114,6 +116,30 @@ def test_train_evaluate_reproduce(capsys, tiny, tmp_path):
     assert str(tmp_path) not in out.read_text()
 
 
+def test_several_labels_are_decoded_by_expansion(capsys, tiny, tmp_path, monkeypatch):
+    """`evaluate` and `reproduce` with --decode min_cut, on three labels."""
+    pytest.importorskip("lightning")
+
+    def build(log=None):
+        net = sc.ScoreAndEdges(sc.BasicNet(channels=(4,), out_channels=3), sc.EdgeNet(channels=4))
+        return sc.CutNet(net, sc.SoftCut(log=log))
+
+    monkeypatch.setitem(TINY.models, "soft", experiments.Model("three labels", build))
+    calls, expand = [], sc.alpha_expansion
+    monkeypatch.setattr(sc, "alpha_expansion", lambda *a, **o: calls.append(1) or expand(*a, **o))
+    common = ["tiny", "--data", "squares", "--epochs", "1"]
+    assert call(capsys, "train", *common, "--model", "soft")[0] == 0
+    folder = next((tmp_path / "runs").rglob("best.ckpt")).parent
+    out = tmp_path / "e.json"
+    status, text, _ = call(capsys, "evaluate", folder, "--decode", "min_cut", "--out", out)
+    figures = json.loads(out.read_text())["test"]["figures"]
+    assert status == 0 and "over 3 images" in text and len(calls) == 3 and min(figures) >= 1
+    decode = ["--models", "soft", "--collect", "--decode", "min_cut", "--out", tmp_path / "r.json"]
+    assert call(capsys, "reproduce", *common, *decode)[0] == 0 and len(calls) == 6
+    (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert row["options"]["decode"] == "min_cut" and row["test"]["figures"] == figures
+
+
 def test_errors_name_what_to_do(capsys, tiny, tmp_path, monkeypatch):
     assert "expected one of horses" in call(capsys, "train", "cows")[2]
     assert "expected one of base" in call(capsys, "train", "horses", "--model", "big")[2]
@@ -132,5 +158,49 @@ def test_help_and_list(capsys):
         assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "softcut train horses" in text and "red (255, 0, 0)" in text
+    assert "--accumulate" in text and "goes on from there with --resume" in text
+
+
+def test_the_table_of_experiments(capsys):
+    """One line each with the thesis' numbers; by name, models, data and settings."""
     status, text, _ = call(capsys, "experiments")
-    assert status == 0 and "softcut-published" in text and "weizmann" in text
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert status == 0 and set(experiments.EXPERIMENTS) <= set(lines)
+    assert lines["sign"][1:4] == ["2", "0.4324", "0.4790"]
+    assert lines["sign-maxflow"][1:4] == ["8", "-", "0.4875"]
+    for name in experiments.EXPERIMENTS:
+        assert call(capsys, "experiments", name)[0] == 0
+    text = call(capsys, "experiments", "sign")[1]
+    for words in ("--model softcut-published", "--data camvid", "thesis miou 0.479", "--profile"):
+        assert words in text
+    assert "networks of sign, by min_cut" in call(capsys, "experiments", "sign-maxflow")[1]
+    assert "expected one of horses" in call(capsys, "experiments", "cows")[2]
+
+
+def test_a_decoding_experiment_trains_the_other_and_decodes(capsys, tiny, tmp_path, monkeypatch):
+    pytest.importorskip("lightning")
+    cut = replace(TINY, title="Squares, cut", decodes="tiny", decode="min_cut")
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-cut", cut)
+    common = ["--data", "squares", "--epochs", "1"]
+    out = tmp_path / "cut.json"
+    words = ["reproduce", "tiny-cut", *common, "--models", "soft", "--out", out]
+    assert call(capsys, *words)[0] == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["experiment"] == "tiny-cut" and row["options"]["decode"] == "min_cut"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["tiny"]
+    other = tmp_path / "other.json"
+    call(capsys, "reproduce", "tiny", *common, "--models", "soft", "--collect", "--decode",
+         "min_cut", "--out", other)  # fmt: skip
+    assert json.loads(other.read_text())["rows"][0]["test"] == row["test"]
+    status, _, error = call(capsys, "train", "tiny-cut", *common, "--model", "plain")
+    assert status == 2 and "plain has no conductances" in error
+
+
+def test_rows_of_the_paper_are_the_default(capsys, tiny, tmp_path, monkeypatch):
+    rows = {name: replace(m, printed="Base" if name == "plain" else None)
+            for name, m in TINY.models.items()}  # fmt: skip
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", replace(TINY, models=rows))
+    common = ["reproduce", "tiny", "--data", "squares", "--epochs", "1", "--collect"]
+    assert call(capsys, *common)[2].splitlines() == ["plain, seed 0: no finished run"]
+    assert len(call(capsys, *common, "--models", "all")[2].splitlines()) == 2
+    assert call(capsys, *common, "--models", "soft")[2].startswith("soft, seed 0")

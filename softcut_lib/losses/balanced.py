@@ -9,7 +9,7 @@ either over classes or images is another loss, whose denominator is a constant.
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.losses.association import association
+from softcut_lib.losses.association import association, check_affinity
 from softcut_lib.losses.pairwise import cut_share
 from softcut_lib.losses.softsets import region, soft_sets
 
@@ -165,6 +165,7 @@ def _share(within, volume):
 
 
 def _degree(affinity, sets, roi):
+    check_affinity(affinity)
     if roi is None:
         return affinity.degree.to(sets.dtype)
     with torch.no_grad(), torch.autocast(sets.device.type, enabled=False):

@@ -1,5 +1,7 @@
 """Eigenvectors and kernel k-means: bounds, descent, known answers, every affinity, refusals."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,25 @@ def test_a_photograph():
     rng = np.random.default_rng(0)
     shuffled = torch.from_numpy(rng.permutation(labels.numpy().ravel())).reshape(labels.shape)
     assert value < 0.6 * energy(shuffled, affinity)
+
+
+@pytest.mark.skipif(not os.environ.get("SOFTCUT_DATA"), reason="SOFTCUT_DATA is not set")
+def test_real_horses():
+    """On photographs the bound and the descent hold, and the least cut is not the horse."""
+    horses, resize = sc.WeizmannHorses(None, "test"), torch.nn.functional.interpolate
+    for k in range(2):
+        item = horses[k]
+        image = resize(255 * item["image"][None], size=(80, 104), mode="area")
+        target = resize(item["target"][None, None].float(), size=(80, 104))[0].long()
+        affinity = sc.NystromAffinity(image, sigma_color=15, sigma_space=20, landmarks=300)
+        values, _ = sc.normalized_eigenvectors(affinity)
+        found = sc.kernel_kmeans(affinity, target)
+        start, end = found.energies[0, 0], found.energies[-1, 0]
+        assert values[0, 1] <= end < 0.6 * start
+        iou = sc.mean_iou(
+            torch.nn.functional.one_hot(found.labels, 2).movedim(-1, 1).float(), target
+        )
+        assert iou < 0.9
 
 
 def test_refusals(scene):

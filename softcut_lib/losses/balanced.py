@@ -148,11 +148,8 @@ def normalized_cut_gradient(sets, affinity, *, roi=None):
     degree, product = _degree(affinity, sets, roi), affinity.matmul(sets)
     volume = (degree * sets).flatten(2).sum(2)
     share = _share((sets * product).flatten(2).sum(2), volume)
-    full = volume > torch.finfo(volume.dtype).tiny
-    share, scale = (
-        torch.where(full, x, 0)[(...,) + (None,) * (sets.dim() - 2)]
-        for x in (share, 1 / volume.clamp_min(torch.finfo(volume.dtype).tiny))
-    )
+    scale = _share(torch.ones_like(volume), volume)
+    share, scale = (x[(...,) + (None,) * (sets.dim() - 2)] for x in (share, scale))
     return scale * (degree * share - 2 * product)
 
 

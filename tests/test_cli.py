@@ -1,6 +1,7 @@
 """The `softcut` command: what it prints, what it refuses, the scribble tool on a photograph."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,5 +158,49 @@ def test_help_and_list(capsys):
         assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "softcut train horses" in text and "red (255, 0, 0)" in text
+    assert "--accumulate" in text and "goes on from there with --resume" in text
+
+
+def test_the_table_of_experiments(capsys):
+    """One line each with the thesis' numbers; by name, models, data and settings."""
     status, text, _ = call(capsys, "experiments")
-    assert status == 0 and "softcut-published" in text and "weizmann" in text
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert status == 0 and set(experiments.EXPERIMENTS) <= set(lines)
+    assert lines["sign"][1:4] == ["2", "0.4324", "0.4790"]
+    assert lines["sign-maxflow"][1:4] == ["8", "-", "0.4875"]
+    for name in experiments.EXPERIMENTS:
+        assert call(capsys, "experiments", name)[0] == 0
+    text = call(capsys, "experiments", "sign")[1]
+    for words in ("--model softcut-published", "--data camvid", "thesis miou 0.479", "--profile"):
+        assert words in text
+    assert "networks of sign, by min_cut" in call(capsys, "experiments", "sign-maxflow")[1]
+    assert "expected one of horses" in call(capsys, "experiments", "cows")[2]
+
+
+def test_a_decoding_experiment_trains_the_other_and_decodes(capsys, tiny, tmp_path, monkeypatch):
+    pytest.importorskip("lightning")
+    cut = replace(TINY, title="Squares, cut", decodes="tiny", decode="min_cut")
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-cut", cut)
+    common = ["--data", "squares", "--epochs", "1"]
+    out = tmp_path / "cut.json"
+    words = ["reproduce", "tiny-cut", *common, "--models", "soft", "--out", out]
+    assert call(capsys, *words)[0] == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["experiment"] == "tiny-cut" and row["options"]["decode"] == "min_cut"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["tiny"]
+    other = tmp_path / "other.json"
+    call(capsys, "reproduce", "tiny", *common, "--models", "soft", "--collect", "--decode",
+         "min_cut", "--out", other)  # fmt: skip
+    assert json.loads(other.read_text())["rows"][0]["test"] == row["test"]
+    status, _, error = call(capsys, "train", "tiny-cut", *common, "--model", "plain")
+    assert status == 2 and "plain has no conductances" in error
+
+
+def test_rows_of_the_paper_are_the_default(capsys, tiny, tmp_path, monkeypatch):
+    rows = {name: replace(m, printed="Base" if name == "plain" else None)
+            for name, m in TINY.models.items()}  # fmt: skip
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", replace(TINY, models=rows))
+    common = ["reproduce", "tiny", "--data", "squares", "--epochs", "1", "--collect"]
+    assert call(capsys, *common)[2].splitlines() == ["plain, seed 0: no finished run"]
+    assert len(call(capsys, *common, "--models", "all")[2].splitlines()) == 2
+    assert call(capsys, *common, "--models", "soft")[2].startswith("soft, seed 0")

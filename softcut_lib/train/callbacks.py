@@ -19,7 +19,7 @@ class KeepBestAndLast(Checkpoint):
     """After each epoch: `best.ckpt` (lowest validation loss), `last.ckpt`, `history.csv`.
 
     The best is written before the last: a run killed between the two repeats the epoch and writes
-    the same best again.
+    the same best again. Where a file cannot be written, the former ones stay.
     """
 
     def __init__(self, folder: Path, config: dict):
@@ -28,6 +28,23 @@ class KeepBestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer, module):
         rows = module.history
+        temporary = self.folder / ".last.ckpt.tmp"
+        try:
+            if trainer.is_global_zero:
+                self._keep_best(module, rows)
+            trainer.save_checkpoint(temporary, weights_only=False)  # every process takes part
+            if trainer.is_global_zero:
+                temporary.replace(self.folder / "last.ckpt")
+                write_atomically(self.folder / "history.csv", as_csv(rows).encode())
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(
+                f"the checkpoint of step {module.global_step} could not be written in "
+                f"{self.folder} ({error}); the one before is kept: make room, then the same "
+                "command with --resume goes on from there"
+            ) from error
+
+    def _keep_best(self, module, rows):
         if rows[-1]["val_loss"] <= min(row["val_loss"] for row in rows):
             write_checkpoint(
                 self.folder / "best.ckpt",
@@ -38,10 +55,6 @@ class KeepBestAndLast(Checkpoint):
                     "config": self.config,
                 },
             )
-        temporary = self.folder / ".last.ckpt.tmp"
-        trainer.save_checkpoint(temporary, weights_only=False)
-        temporary.replace(self.folder / "last.ckpt")
-        write_atomically(self.folder / "history.csv", as_csv(rows).encode())
 
 
 class Progress(Callback):
@@ -52,17 +65,19 @@ class Progress(Callback):
         self.bar = None
 
     def on_train_start(self, trainer, module):
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and trainer.is_global_zero:
             from tqdm import tqdm
 
-            total = self.epochs * trainer.num_training_batches
+            total = self.epochs * trainer.num_training_batches // module.parts
             self.bar = tqdm(total=total, initial=trainer.global_step, unit="step", mininterval=0.5)
 
     def on_train_batch_end(self, trainer, module, *args):
         if self.bar is not None:
-            self.bar.update()
+            self.bar.update(trainer.global_step - self.bar.n)
 
     def on_train_epoch_end(self, trainer, module):
+        if not trainer.is_global_zero:
+            return
         row = module.history[-1]
         text = f"train {row['train_loss']:.4f}, validation {row['val_loss']:.4f}"
         if self.bar is not None:

@@ -7,38 +7,59 @@ Chapter 10.
 
 from __future__ import annotations
 
-import math
+import sys
 
 import torch
 
 from softcut_lib.train.metrics import count_figures, mean_iou
+from softcut_lib.train.scores import ImageScores, mean_and_bracket
 
 
 @torch.no_grad()
-def evaluate(model, dataset, objective, *, device: str = "cpu") -> dict[str, list]:
+def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progress=False) -> dict:
     """Per-image results over a data set, at batch 1.
 
     ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
     evaluation, ``figures`` = connected components of the hard mask. The hard mask is
     ``prob > 1/2``, or the model's decoder where it has one.
 
+    Args:
+        model: `CutNet`, or `Windowed`.
+        dataset: items with image, target and name.
+        objective: with ``evaluation(prediction, target) -> (B,)``.
+        device: "cpu" or "cuda".
+        metric: ``metric(prob, target) -> ()``, in the column iou.
+        progress: a bar on the error stream, where that is a terminal.
+
     Returns:
         dict of equally long lists: name, iou, loss, figures.
     """
     model = channels_last(model.to(device).eval())
-    results = {"name": [], "iou": [], "loss": [], "figures": []}
-    for item in dataset:
+    scores = ImageScores()
+    for place in _bar(len(dataset), progress):
+        item = dataset[place]
         image = channels_last(item["image"][None].to(device))
         target = item["target"][None].to(device)
         prediction = model(image)
         decided = prediction.prob
         if model.decode is not None:
             decided = _maps(model.predict(image), labels=decided.shape[1])
-        results["name"].append(item["name"])
-        results["iou"].append(float(mean_iou(decided, target)))
-        results["loss"].append(float(objective.evaluation(prediction, target)[0]))
-        results["figures"].append(int(count_figures(decided)))
-    return results
+        scores.add(
+            place,
+            name=item["name"],
+            iou=float(metric(decided, target)),
+            loss=float(objective.evaluation(prediction, target)[0]),
+            figures=int(count_figures(decided)),
+        )
+    return scores.columns()
+
+
+def _bar(count, progress):
+    if not (progress and sys.stderr.isatty()):
+        return range(count)
+    from tqdm import tqdm
+
+    return tqdm(range(count), unit="image", desc="test", mininterval=0.5, leave=False)
 
 
 def summarize(results: dict[str, list]) -> dict[str, float]:
@@ -51,10 +72,7 @@ def summarize(results: dict[str, list]) -> dict[str, float]:
     """
     summary = {}
     for name in ("iou", "loss", "figures"):
-        values = torch.tensor(results[name], dtype=torch.float64)
-        spread = values.std().item() if len(values) > 1 else 0.0
-        summary[name] = values.mean().item()
-        summary[f"{name}_bracket"] = spread / math.sqrt(len(values))
+        summary[name], summary[f"{name}_bracket"] = mean_and_bracket(results[name])
     return summary
 
 
@@ -79,8 +97,34 @@ def paired_difference(first: dict, second: dict, metric: str) -> tuple[float, fl
     """
     if first["name"] != second["name"]:
         raise ValueError("first, second: expected results over the same images, but names differ")
-    gaps = torch.tensor(second[metric], dtype=torch.float64) - torch.tensor(first[metric])
-    return gaps.mean().item(), gaps.std().item() / math.sqrt(len(gaps))
+    return mean_and_bracket(b - a for a, b in zip(first[metric], second[metric], strict=True))
+
+
+def through_windows(model, windows):
+    """The model as it sees a whole frame: itself, or through windows (side, stride)."""
+    from softcut_lib.models.windows import Windowed
+
+    if windows is None:
+        return model
+    window, stride = windows
+    return Windowed(model, window=window, stride=stride)
+
+
+def cut_to_windows(image, target, windows):
+    """A batch of frames as a batch of their windows, for training; None leaves it.
+
+    Outside the frame there is the mean color of ImageNet, and the target is void.
+    """
+    from softcut_lib.models.windows import IMAGENET_MEAN, split_windows
+
+    if windows is None:
+        return image, target
+    window, stride = windows
+    fill = [*IMAGENET_MEAN, *[0.0] * (image.shape[1] - 3)]
+    return (
+        split_windows(image, window=window, stride=stride, fill=fill),
+        split_windows(target, window=window, stride=stride, fill=255),
+    )
 
 
 def channels_last(x):

@@ -10,32 +10,55 @@ import shutil
 import sys
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
-from softcut_lib.train.evaluation import evaluate, summarize
+from softcut_lib.train.batches import loaders
+from softcut_lib.train.evaluation import evaluate, summarize, through_windows
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import read_checkpoint, read_json, runs_folder, write_json
 
+# options that a record names only where they differ from these
+DEFAULTS = {"precision": "32-true", "accumulate": 1, "devices": 1}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and with what a run computes; what of it can change a number is also in the options."""
+
+    device: str = "cpu"
+    devices: int = 1
+    precision: str = "32-true"
+    accumulate: int = 1
+    threads: int | None = None
+    workers: int = 0
+    progress: bool = True
+
 
 def run_name(config: dict) -> str:
-    """Folder name of a run, from everything that defines it."""
+    """Folder name of a run, from everything that defines it.
+
+    Example:
+        >>> options = {"optimizer": "adam", "lr": 1e-3, "epochs": 6, "steps_per_epoch": 100,
+        ...            "batch": 8, "scale": 1.0}
+        >>> run_name({"data": "camvid", "model": "base", "seed": 0, "options": options})
+        'camvid-base-adam-lr0.001-e6x100-batch8-seed0'
+    """
     options = config["options"]
-    parts = [
-        config["data"],
-        config["model"],
-        options["optimizer"],
-        f"lr{options['lr']:g}",
-        f"e{options['epochs']}",
+    epochs = f"e{options['epochs']}"
+    if "steps_per_epoch" in options:
+        epochs += f"x{options['steps_per_epoch']}"
+    parts = [config["data"], config["model"], options["optimizer"], f"lr{options['lr']:g}", epochs]
+    usual = {"batch": 1, "scale": 1.0, **DEFAULTS}
+    parts += [
+        f"{name}{options[name]}" for name in usual if options.get(name, usual[name]) != usual[name]
     ]
-    if options["scale"] != 1:
-        parts.append(f"scale{options['scale']:g}")
     return "-".join([*parts, f"seed{config['seed']}"])
 
 
-def fit(settings, config, *, threads, device, resume, overwrite, train, progress, runs, command):
+def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, command):
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
     folder = runs_folder(runs) / config["experiment"] / run_name(config)
     if overwrite and train and folder.exists():
@@ -50,23 +73,25 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, progress
             f"an unfinished run is in {folder}: continue it with --resume (resume=True) or start "
             "again with --overwrite (overwrite=True)"
         )
-    if threads is not None:
-        torch.set_num_threads(threads)
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
     folder.mkdir(parents=True, exist_ok=True)
     previous = read_json(folder / "config.json") if last.exists() else {"sessions": []}
     sessions = [*previous["sessions"], describe_session(command)]
     write_json(folder / "config.json", {**config, "sessions": sessions})
 
-    load = settings.data[config["data"]].load
-    sets = {split: load(split, scale=config["options"]["scale"]) for split in ("train", "val")}
+    sets = {split: split_of(settings, config, split) for split in ("train", "val")}
     resumed_from = last if last.exists() else None
-    module, stopped = _train(settings, config, sets, folder, device, resumed_from, progress)
+    module, stopped = _train(settings, config, sets, folder, how, resumed_from)
 
     best = read_checkpoint(folder / "best.ckpt")
     module.model.load_state_dict(best["state_dict"])
-    sets["test"] = load("test", scale=config["options"]["scale"])
+    sets["test"] = split_of(settings, config, "test")
     started = time.perf_counter()
-    test = evaluate(module.model, sets["test"], settings.objective, device=device)
+    test = evaluate(
+        through_windows(module.model, settings.windows), sets["test"], settings.objective,
+        device=how.device, metric=settings.metric, progress=how.progress,
+    )  # fmt: skip
     record = {
         **config,
         "counts": {split: len(items) for split, items in sets.items()},
@@ -79,33 +104,21 @@ def fit(settings, config, *, threads, device, resume, overwrite, train, progress
         "wall_time_s": sum(row["seconds"] for row in module.history)
         + time.perf_counter()
         - started,
-        "machine": describe_machine(device),
+        "machine": describe_machine(how.device),
         "sessions": sessions,
     }
     write_json(folder / "result.json", record)
     return record
 
 
-def decoded(record: dict, settings, decode: str, *, runs=None) -> dict | None:
-    """The record of the same run, tested with another decoder; None where it has no conductances.
-
-    The loss stays that of the probabilities: a hard mask has none.
-    """
-    from softcut_lib.train.experiments import load_model
-
-    folder = runs_folder(runs) / record["experiment"] / run_name(record)
-    model, _ = load_model(folder)
-    items = settings.data[record["data"]].load("test", scale=record["options"]["scale"])
-    with torch.no_grad():
-        if model(items[0]["image"][None]).weights is None:
-            return None
-    model.decode = decode
-    test = evaluate(model, items, settings.objective)
-    options = {**record["options"], "decode": decode}
-    return {**record, "options": options, "summary": summarize(test), "test": test}
+def split_of(settings, config, split):
+    """The images of one split that a run uses."""
+    few = {} if settings.count is None else {"count": settings.count}
+    load = settings.data[config["data"]].load
+    return load(split, scale=config["options"]["scale"], **few)
 
 
-def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
+def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
     from lightning.pytorch import Trainer
 
     from softcut_lib.train.callbacks import KeepBestAndLast, Progress
@@ -115,17 +128,19 @@ def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
     solves = SolveLog()
     model = build_model(config["experiment"], config["model"], seed=config["seed"], log=solves)
     module = SegmentationModule(
-        model,
-        settings.objective,
-        optimizer=settings.optimizer,
-        lr=settings.lr,
-        seed=config["seed"],
-        folder=folder,
-        solves=solves,
-    )
+        model, settings.objective, optimizer=settings.optimizer, lr=settings.lr,
+        seed=config["seed"], metric=settings.metric, windows=settings.windows,
+        parts=how.accumulate, devices=how.devices, folder=folder, solves=solves,
+    )  # fmt: skip
+    training, validation = loaders(
+        sets["train"], sets["val"], settings, seed=config["seed"], step=NextStep(module),
+        parts=how.accumulate, devices=how.devices, workers=how.workers,
+    )  # fmt: skip
     if checkpoint is not None:
         read_checkpoint(checkpoint)
         print(f"continuing the run in {folder}", file=sys.stderr)
+    stop = folder / "stopped.json"
+    stop.unlink(missing_ok=True)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -133,8 +148,11 @@ def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer = Trainer(
-            accelerator="gpu" if device.startswith("cuda") else "cpu",
-            devices=1,
+            accelerator="gpu" if how.device.startswith("cuda") else "cpu",
+            devices=how.devices,
+            strategy="ddp_spawn" if how.devices > 1 else "auto",
+            precision=how.precision,
+            accumulate_grad_batches=how.accumulate,
             max_epochs=settings.epochs,
             logger=False,
             enable_progress_bar=False,
@@ -143,21 +161,35 @@ def _train(settings, config, sets, folder: Path, device, checkpoint, progress):
             use_distributed_sampler=False,
             inference_mode=False,
             default_root_dir=folder,
-            callbacks=[*[Progress(settings.epochs)] * progress, KeepBestAndLast(folder, config)],
+            callbacks=[
+                *[Progress(settings.epochs)] * how.progress,
+                KeepBestAndLast(folder, config),
+            ],
         )
-        stopped = None
         try:
-            trainer.fit(
-                module,
-                DataLoader(sets["train"], settings.batch),
-                DataLoader(sets["val"], 1),
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
-        except TrainingStopped as error:
-            if not (folder / "best.ckpt").exists():
+            trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except Exception as error:
+            # among several processes the one that stopped has ended, and the others with it
+            if not stop.exists():
                 raise
+            told = read_json(stop)
+            if not (folder / "best.ckpt").exists():
+                raise TrainingStopped(told["message"], told["reason"]) from error
             # Training ended early, by itself. The best network up to here is what it gave.
-            print(f"softcut: {error}", file=sys.stderr)
-            stopped = {"step": module.global_step, "reason": error.reason}
+            print(f"softcut: {told['message']}", file=sys.stderr)
+    stopped = None
+    if stop.exists():
+        stopped = {name: told[name] for name in ("step", "reason")}
+    if how.devices > 1:
+        module.history = read_checkpoint(folder / "last.ckpt")["history"]
     return module.cpu(), stopped
+
+
+class NextStep:
+    """The next optimizer step of a module that is trained."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __call__(self):
+        return self.module.global_step

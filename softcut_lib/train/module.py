@@ -1,7 +1,7 @@
 """The training loop as a Lightning module: one step, one validation, what is recorded.
 
-Step k minimizes ``objective.training(net(image), target, generator(seed, k))``; its randomness is
-a function of (seed, k), so a resumed run equals an uninterrupted one. Chapter 10.
+Step k minimizes ``objective.training(net(image), target, generator(seed, k))``; its images and its
+randomness are functions of (seed, k), so a resumed run equals an uninterrupted one. Chapter 10.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import time
 import torch
 from lightning.pytorch import LightningModule
 
-from softcut_lib.train.evaluation import channels_last
+from softcut_lib.train.batches import gather, rank
+from softcut_lib.train.evaluation import channels_last, cut_to_windows, through_windows
+from softcut_lib.train.metrics import mean_iou
 from softcut_lib.train.objectives import step_generator
+from softcut_lib.train.runs import write_checkpoint, write_json
+from softcut_lib.train.scores import ImageScores
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 
@@ -42,31 +46,40 @@ class SolveLog:
         self.unconverged += int((~info.converged).sum())
 
     def summary(self) -> dict[str, float]:
+        """Over all processes that train together."""
+        parts = gather((self.steps, self.unconverged))
         row = {}
-        for phase, steps in self.steps.items():
+        for phase in self.steps:
+            steps = [step for part, _ in parts for step in part.get(phase, [])]
             if steps:
-                row[f"{phase}_steps_mean"] = sum(steps) / len(steps)
+                row[f"{phase}_steps_mean"] = _mean(steps)
                 row[f"{phase}_steps_max"] = max(steps)
-        if self.steps["forward"]:
-            row["unconverged"] = self.unconverged
+        if "forward_steps_mean" in row:
+            row["unconverged"] = sum(count for _, count in parts)
         return row
 
 
 class SegmentationModule(LightningModule):
     """Trains a `CutNet`; its history is a list with one plain row for each epoch."""
 
-    def __init__(self, model, objective, *, optimizer, lr, seed, folder=None, solves=None):
+    def __init__(
+        self, model, objective, *, optimizer, lr, seed, metric=mean_iou, windows=None, parts=1,
+        devices=1, folder=None, solves=None,
+    ):  # fmt: skip
         super().__init__()
         self.model = channels_last(model)
         self.objective = objective
         self.optimizer_name = optimizer
         self.lr = lr
         self.seed = seed
+        self.metric = metric
+        self.windows = windows
+        self.parts = parts
+        self.devices = devices
         self.folder = folder
         self.solves = solves or SolveLog()
         self.history: list[dict] = []
         self._train_losses: list[float] = []
-        self._val_losses: list[float] = []
         self._weights: list[tuple[float, float, float]] = []
 
     def configure_optimizers(self):
@@ -79,16 +92,16 @@ class SegmentationModule(LightningModule):
 
     def training_step(self, batch, index):
         self.solves.phase = "forward"
-        generator = step_generator(self.seed, self.global_step)
+        part = index % self.parts * self.devices + rank()
+        generator = step_generator(self.seed, self.global_step, *[part] * (part > 0))
         try:
-            prediction = self.model(channels_last(batch["image"]))
-            loss = self.objective.training(prediction, batch["target"], generator)
+            image, target = cut_to_windows(batch["image"], batch["target"], self.windows)
+            prediction = self.model(channels_last(image))
+            loss = self.objective.training(prediction, target, generator)
         except ValueError as error:
             self._stop(batch, str(error))
-        value = loss.item()
-        if value != value or abs(value) == float("inf"):
-            self._stop(batch, f"the loss is {value}")
-        self._train_losses.append(value)
+        self._finite(batch, loss.item(), "loss")
+        self._train_losses.append(loss.item())
         return loss
 
     def on_before_backward(self, loss):
@@ -97,32 +110,40 @@ class SegmentationModule(LightningModule):
     def on_validation_epoch_start(self):
         self.solves.phase = "validation"
         self.solves.steps.setdefault("validation", [])
-        self._val_losses.clear()
         self._weights.clear()
+        self._scores = ImageScores(len(self.trainer.val_dataloaders.dataset))
 
     def validation_step(self, batch, index):
-        prediction = self.model(channels_last(batch["image"]))
-        losses = self.objective.evaluation(prediction, batch["target"])
-        self._val_losses.extend(losses.tolist())
+        try:
+            prediction = through_windows(self.model, self.windows)(channels_last(batch["image"]))
+            loss = float(self.objective.evaluation(prediction, batch["target"])[0])
+            iou = float(self.metric(prediction.prob, batch["target"]))
+        except ValueError as error:
+            self._stop(batch, str(error))
+        self._finite(batch, loss, "validation loss")
+        self._scores.add(index * self.devices + rank(), loss=loss, iou=iou)
         if prediction.weights is not None:
             flat = torch.cat([w.flatten() for w in prediction.weights])
             self._weights.append((flat.min().item(), flat.median().item(), flat.max().item()))
 
     def on_validation_epoch_end(self):
+        scores = self._scores.columns()
         row = {
             "epoch": self.current_epoch,
             "step": self.global_step,
-            "train_loss": _mean(self._train_losses),
-            "val_loss": _mean(self._val_losses),
+            "train_loss": _mean([loss for part in gather(self._train_losses) for loss in part]),
+            "val_loss": _mean(scores["loss"]),
+            "val_iou": _mean(scores["iou"]),
             **self.solves.summary(),
         }
-        if self._weights:
-            low, middle, high = zip(*self._weights, strict=True)
+        weights = [triple for part in gather(self._weights) for triple in part]
+        if weights:
+            low, middle, high = zip(*weights, strict=True)
             row |= {"weight_min": min(low), "weight_median": _mean(middle), "weight_max": max(high)}
         wall, cpu = self._started
         row["seconds"] = time.perf_counter() - wall
         # what the process itself used, on all its threads: other work on the machine adds nothing
-        row["cpu_seconds"] = time.process_time() - cpu
+        row["cpu_seconds"] = sum(gather(time.process_time() - cpu))
         self.history.append(row)
 
     def on_save_checkpoint(self, checkpoint):
@@ -131,21 +152,26 @@ class SegmentationModule(LightningModule):
     def on_load_checkpoint(self, checkpoint):
         self.history = list(checkpoint["history"])
 
+    def _finite(self, batch, value, name):
+        if value != value or abs(value) == float("inf"):
+            self._stop(batch, f"the {name} is {value}")
+
     def _stop(self, batch, reason):
         """Save the batch that broke the run, then stop with an error that names it."""
         where = ""
         if self.folder is not None:
-            from softcut_lib.train.runs import write_checkpoint
-
             path = self.folder / "bad_batch.pt"
             write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
             where = f" The batch and the network are saved in {path}."
         names = ", ".join(batch["name"])
-        raise TrainingStopped(
+        message = (
             f"training stopped at step {self.global_step} on {names}: {reason}.{where} "
-            "Try a smaller --lr, or look at the batch.",
-            reason,
+            "Try a smaller --lr, or look at the batch."
         )
+        if self.folder is not None:
+            stop = {"step": self.global_step, "reason": reason, "message": message}
+            write_json(self.folder / "stopped.json", stop)
+        raise TrainingStopped(message, reason)
 
 
 def _mean(values):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from softcut_lib.losses.dice import dice_loss, focal_dice_loss
 from softcut_lib.losses.pointwise import partial_cross_entropy
 
 VOID = 255
@@ -40,6 +41,42 @@ class RevealedPixels:
                 for output, mask in zip(prediction.output, target, strict=True)
             ]
         )
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Dice loss of the probabilities, one set over the whole batch as the published code has it.
+
+    With ``pooled`` False every image counts alike, and a batch may be shared out over devices and
+    accumulated parts without another loss. Evaluation is image by image.
+
+    Source: SoftCut thesis, eqs. 5-7; that the sets are pooled is known from the published code.
+    """
+
+    pooled: bool = True
+
+    def training(self, prediction, target, generator=None):
+        return dice_loss(prediction.prob, target, pooled=self.pooled)
+
+    def evaluation(self, prediction, target):
+        return dice_loss(prediction.prob, target, reduction="none").mean(1)
+
+
+@dataclass(frozen=True)
+class FocalDice:
+    """Focal Dice loss with threshold 1/2 and exponent ``gamma``; pooled as in `Dice`.
+
+    Source: SoftCut thesis, appendix B.
+    """
+
+    gamma: float = 2.0
+    pooled: bool = True
+
+    def training(self, prediction, target, generator=None):
+        return focal_dice_loss(prediction.prob, target, gamma=self.gamma, pooled=self.pooled)
+
+    def evaluation(self, prediction, target):
+        return focal_dice_loss(prediction.prob, target, gamma=self.gamma, reduction="none").mean(1)
 
 
 def reveal(target: torch.Tensor, fraction: float, *, generator: torch.Generator) -> torch.Tensor:
@@ -80,10 +117,11 @@ def reveal(target: torch.Tensor, fraction: float, *, generator: torch.Generator)
     return torch.stack(hidden)
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
+def step_generator(seed: int, step: int, *parts: int) -> torch.Generator:
     """The random generator of one training step, a function of (seed, step) alone.
 
     A run that is killed and resumed at step k therefore draws what the uninterrupted run drew.
+    Further numbers tell parts of a step apart.
 
     >>> from softcut_lib.train.objectives import step_generator
     >>> step_generator(0, 7).initial_seed() == step_generator(0, 7).initial_seed()
@@ -91,5 +129,5 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     """
     import numpy as np
 
-    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+    state = np.random.SeedSequence([seed, step, *parts]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -157,8 +157,9 @@ def read_results(path) -> dict:
 
 
 def results_path(
-    experiment: str, data: str, *, profile: str = "full", scale: float = 1.0, decode=None
-) -> Path:
+    experiment: str, data: str, *, profile: str = "full", scale: float = 1.0, decode=None,
+    tested=None,
+) -> Path:  # fmt: skip
     """Where `softcut reproduce` writes: `book/results/` of the checkout, else of this folder.
 
     Example:
@@ -167,13 +168,8 @@ def results_path(
     """
     home = Path(__file__).resolve().parents[2] / "book"
     book = home if home.is_dir() else Path("book")
-    parts = [
-        experiment,
-        data,
-        profile * (profile != "full"),
-        f"scale{scale:g}" * (scale != 1),
-        decode,
-    ]
+    parts = [experiment, data, profile * (profile != "full"), f"scale{scale:g}" * (scale != 1)]
+    parts += [decode, tested]
     return book / "results" / f"{'-'.join(part for part in parts if part)}.json"
 
 

@@ -1,5 +1,6 @@
 """Training: exact resume, recorded history, clear errors. A tiny experiment stands in."""
 
+import errno
 import json
 import os
 import signal
@@ -81,10 +82,10 @@ def kill_at(monkeypatch, step):
     """Make the training stop dead at a global step, as a kill would."""
     from softcut_lib.train import module
 
-    def killer(seed, at):
+    def killer(seed, at, *part):
         if at == step:
             raise Killed
-        return step_generator(seed, at)
+        return step_generator(seed, at, *part)
 
     monkeypatch.setattr(module, "step_generator", killer)
 
@@ -307,15 +308,15 @@ def test_runs_folder_rule(monkeypatch, tmp_path):
 
 def test_a_run_can_be_decoded_by_the_minimum_cut():
     """Its own rows: another file, another option, the same images; nothing without conductances."""
-    from softcut_lib.train.fitting import decoded
+    from softcut_lib.train.decoding import retested
 
     record = train(progress=False)
-    cut = decoded(record, TINY, "min_cut")
+    cut = retested(record, TINY, decode="min_cut")
     assert cut["options"] == {**record["options"], "decode": "min_cut"}
     assert cut["test"]["name"] == record["test"]["name"]
     assert cut["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-4)
     plain = train(model="plain", progress=False)
-    assert decoded(plain, TINY, "min_cut") is None
+    assert retested(plain, TINY, decode="min_cut") is None
 
 
 @pytest.mark.parametrize("model", list(experiments.EXPERIMENTS["horses"].models))
@@ -335,3 +336,38 @@ def test_every_row_learns(model):
             assert torch.isfinite(p.grad).all()
             p -= 1e-2 * p.grad
     assert loss() < before
+
+
+@pytest.mark.parametrize("file", ["last.ckpt", "best.ckpt"])
+def test_a_full_disk_keeps_the_old_checkpoint(monkeypatch, tmp_path, file):
+    """No room at the second epoch: an error that says so, nothing lost, the run goes on later."""
+    from softcut_lib.train import runs
+    from softcut_lib.train.callbacks import KeepBestAndLast
+
+    whole = train(runs=tmp_path / "whole")
+    saved = KeepBestAndLast.on_train_epoch_end
+    kept = {}
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def second(callback, trainer, module):
+        if len(module.history) == 2:
+            kept.update({path.name: path.read_bytes() for path in callback.folder.iterdir()})
+            monkeypatch.setattr(runs.os, "fsync", full if file == "best.ckpt" else os.fsync)
+            monkeypatch.setattr("lightning.fabric.plugins.io.torch_io._atomic_save", full)
+        saved(callback, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepBestAndLast, "on_train_epoch_end", second)
+        with pytest.raises(OSError, match="could not be written.*No space.*--resume goes on"):
+            train()
+    monkeypatch.undo()
+    folder = next((tmp_path / "runs").rglob("last.ckpt")).parent
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(found) == set(kept)  # no half of a file is left
+    assert found["last.ckpt"] == kept["last.ckpt"] and found["history.csv"] == kept["history.csv"]
+    if file == "best.ckpt":
+        assert found["best.ckpt"] == kept["best.ckpt"]
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", TINY)
+    assert timeless(train(resume=True, runs=tmp_path / "runs")) == timeless(whole)

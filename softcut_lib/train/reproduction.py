@@ -1,0 +1,202 @@
+"""The thesis' tables beside what came out here: printed rows, recorded runs, what differs.
+
+Everything is read, from `book/papers.json` and the results files; a row that nobody has run here
+comes with the command that would. The reproduction appendix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+
+from softcut_lib.train.experiments import EXPERIMENTS, choose
+from softcut_lib.train.results import METRICS, papers
+
+MAXFLOW = " + MaxFlow"
+STEPS = 156  # batches of an epoch of the thesis' U-Nets, known from the published code
+
+
+def printed_rows(name: str, *, path=None) -> dict[str, dict[str, tuple]]:
+    """model -> {metric: (value, bracket or None)} as the thesis prints them for an experiment.
+
+    Args:
+        name: of an experiment in `EXPERIMENTS`.
+        path: of `papers.json`, where it lies elsewhere.
+
+    Returns:
+        Only models that its table has; nothing for an experiment of ours, or where this copy of the
+        library has no `papers.json`.
+
+    Example:
+        >>> printed_rows("horses")["base"]["miou"]  # doctest: +SKIP
+        (0.472, 0.0243)
+    """
+    experiment = choose("experiment", name, EXPERIMENTS)
+    try:
+        entries = [
+            entry for entry in papers(path)["results"]
+            if experiment.number and entry["experiment"] == experiment.number
+        ]  # fmt: skip
+    except ValueError:
+        return {}
+    found = {}
+    for model, row in experiment.models.items():
+        words = f"{row.printed}{MAXFLOW if experiment.decode else ''}"
+        cells = {e["metric"]: (e["value"], e["bracket"]) for e in entries if e["row"] == words}
+        if cells:
+            found[model] = cells
+    return found
+
+
+def command(name: str, *, data: str, model: str) -> str:
+    """The command line that makes a row of a results file.
+
+    >>> command("horses", data="weizmann", model="base")
+    'softcut reproduce horses --data weizmann --models base'
+    """
+    return f"softcut reproduce {name} --data {data} --models {model}"
+
+
+def recorded_rows(results: dict) -> list[dict]:
+    """The runs of a results file by model and options, averaged over their seeds.
+
+    Returns:
+        One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
+        seeds; how many of them stopped early, by themselves; seconds of a step, and times_base,
+        that time over the one of the model "base" with the same options (None without).
+    """
+    groups: dict = {}
+    for row in results["rows"]:
+        key = row["model"], tuple(sorted(row["options"].items()))
+        groups.setdefault(key, []).append(row)
+    pace = {key: fmean(map(seconds_per_step, runs)) for key, runs in groups.items()}
+    rows = []
+    for (model, options), runs in groups.items():
+        base = pace.get(("base", options))
+        shared = {name: runs[0][name] for name in ("data", "options", "counts")}
+        metrics = {
+            metric: tuple(
+                fmean(run["summary"][metric + part] for run in runs) for part in ("", "_bracket")
+            )
+            for metric in METRICS
+        }
+        rows.append(
+            {
+                "model": model,
+                **shared,
+                **metrics,
+                "seeds": sorted(run["seed"] for run in runs),
+                "stopped": sum(run.get("stopped") is not None for run in runs),
+                "seconds": pace[model, options],
+                "times_base": base and pace[model, options] / base,
+            }
+        )
+    return rows
+
+
+def seconds_per_step(run: dict) -> float:
+    """Wall time of a training, validation included, over its steps (some runs stop early)."""
+    return run["wall_time_s"] / max(run["history"]["step"][-1], 1)
+
+
+def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[dict]:
+    """Every row that the thesis prints for an experiment, and every recorded one, side by side.
+
+    Args:
+        name: of the experiment.
+        files: contents of results files; those of other experiments are passed over.
+        data: the data set whose command is given where nothing is recorded.
+        path: of `papers.json`, where it lies elsewhere.
+
+    Returns:
+        dicts with model, about (its name in the thesis, else its words), printed (metric ->
+        (value, bracket), in the first line of a model), ours (of `recorded_rows`, or None), command
+        (or None). Synthetic data come last and do not count as a run of a printed row.
+    """
+    experiment = choose("experiment", name, EXPERIMENTS)
+    printed = printed_rows(name, path=path)
+    ours: dict[str, list] = {}
+    for results in files:
+        if results["experiment"] == name:
+            for row in recorded_rows(results):
+                ours.setdefault(row["model"], []).append(row)
+    suffix = MAXFLOW if experiment.decode else ""
+    lines = []
+    for model, entry in experiment.models.items():
+        about = f"{entry.printed}{suffix}" if model in printed else entry.about
+        line = {"model": model, "about": about, "printed": {}, "ours": None, "command": None}
+        found = [{**line, "ours": row} for row in ours.get(model, [])]
+        found.sort(key=lambda x: x["ours"]["data"] == "synthetic")
+        if model in printed:
+            if not found or found[0]["ours"]["data"] == "synthetic":
+                found.insert(0, {**line, "command": command(name, data=data, model=model)})
+            found[0]["printed"] = printed[model]
+        lines += found
+    return lines
+
+
+def caption(name: str, *, path=None) -> str:
+    """What an experiment is, in one line.
+
+    >>> caption("sign")  # doctest: +SKIP
+    'Experiment 2, Table 4: Traffic signs (sign)'
+    """
+    experiment = choose("experiment", name, EXPERIMENTS)
+    (training,) = [t for t in papers(path)["trainings"] if t["experiment"] == experiment.number]
+    table = f"Table {training['tables'][-1]}"
+    return f"Experiment {experiment.number}, {table}: {experiment.title} ({name})"
+
+
+def budget(options: dict) -> str:
+    """How long a run was trained, in words.
+
+    >>> budget({"epochs": 6, "steps_per_epoch": 100, "batch": 8})
+    '600 steps of 8 images'
+    >>> budget({"epochs": 100, "batch": 1})
+    '100 passes, batches of 1'
+    """
+    if "steps_per_epoch" in options:
+        return (
+            f"{options['epochs'] * options['steps_per_epoch']} steps of {options['batch']} images"
+        )
+    return f"{options['epochs']} passes, batches of {options['batch']}"
+
+
+def differences(name: str, rows: Iterable[dict], *, path=None) -> list[tuple[str, str, str]]:
+    """How the recorded protocol differs from the printed one: (what, in the thesis, here).
+
+    Args:
+        name: of an experiment that the thesis has.
+        rows: from `recorded_rows`.
+        path: of `papers.json`, where it lies elsewhere.
+    """
+    experiment = choose("experiment", name, EXPERIMENTS)
+    (training,) = [t for t in papers(path)["trainings"] if t["experiment"] == experiment.number]
+    epochs = training["epochs"]
+    theirs = {
+        "data": training["data"],
+        "budget": f"{epochs} passes, batches of {training['batch']}"
+        if experiment.number == 1
+        else f"{epochs} epochs of {STEPS} batches of {training['batch']}",
+        "optimizer": f"{training['optimizer']}, lr {training['lr']}",
+        "trainings": "1",
+    }
+    found = {}
+    for row in rows:
+        options, counts = row["options"], row["counts"]
+        ours = {
+            "data": f"{experiment.data[row['data']].about} "
+            f"({counts['train']}/{counts['val']}/{counts['test']})",
+            "budget": budget(options),
+            "optimizer": f"{options['optimizer'].capitalize()}, lr {options['lr']:g}",
+            "trainings": str(len(row["seeds"])),
+        }
+        if options["scale"] != 1:
+            theirs["size"], ours["size"] = "native", f"{options['scale']:g} of the sides"
+        for option in ("precision", "accumulate", "devices"):
+            if option in options:
+                theirs[option], ours[option] = "not said", str(options[option])
+        for what, here in ours.items():
+            if here != theirs[what]:
+                found.setdefault((what, theirs[what]), []).append(here)
+    return [(what, there, "; ".join(dict.fromkeys(here))) for (what, there), here in found.items()]

@@ -1,0 +1,91 @@
+"""The thesis beside ours: what is printed, what is recorded, what would make a row."""
+
+import pytest
+
+from softcut_lib import show
+from softcut_lib.cli import build_parser
+from softcut_lib.train.experiments import EXPERIMENTS
+from softcut_lib.train.reproduction import beside, caption, differences, printed_rows, recorded_rows
+from softcut_lib.train.results import as_row, paper_row, papers
+from tests.train.test_results import record
+
+NUMBERED = [name for name, e in EXPERIMENTS.items() if e.number]
+
+
+def file(*rows):
+    return {
+        "experiment": "horses", "data": "weizmann", "rows": [as_row(row) for row in rows]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_every_printed_row_has_a_line_and_a_command(name):
+    experiment = EXPERIMENTS[name]
+    lines = beside(name, [], data="camvid")
+    printed = {r["row"] for r in papers()["results"] if r["experiment"] == experiment.number}
+    assert {line["about"] for line in lines} == printed
+    for line in lines:
+        words = line["command"].split()
+        arguments = build_parser().parse_args(words[1:])
+        assert arguments.experiment == name and arguments.models == [line["model"]]
+        assert line["model"] in experiment.models and {"miou", "loss"} <= set(line["printed"])
+
+
+def test_recorded_rows_replace_the_command_and_join_their_seeds():
+    results = file(record("base", 0), record("base", 1), record("base-wide"))
+    lines = beside("horses", [results, {**results, "experiment": "sign"}], data="weizmann")
+    base = [line for line in lines if line["model"] == "base"]
+    assert len(base) == 1 and base[0]["command"] is None and base[0]["ours"]["seeds"] == [0, 1]
+    assert base[0]["printed"] == paper_row("Base", experiment=1)
+    assert "Experiment 1, Table 2" in caption("horses")
+    (wide,) = [line for line in lines if line["model"] == "base-wide"]
+    assert wide["printed"] == {} and wide["ours"]["times_base"] == 1
+    assert {line["model"] for line in lines if line["command"]} == {
+        "submodular", "submodular-isotonic", "softcut-published", "softcut-exact"
+    }  # fmt: skip
+
+
+def test_synthetic_runs_do_not_fill_a_printed_row():
+    synthetic = as_row({**record("base"), "data": "synthetic"})
+    results = {"experiment": "horses", "data": "synthetic", "rows": [synthetic]}
+    empty, ours = [x for x in beside("horses", [results], data="weizmann") if x["model"] == "base"]
+    assert empty["command"] and empty["ours"] is None and "miou" in empty["printed"]
+    assert ours["ours"]["data"] == "synthetic" and ours["printed"] == {}
+
+
+def test_a_step_is_timed_not_a_run_that_stopped_early():
+    short = {**record("softcut"), "wall_time_s": 12.5, "stopped": {"step": 90, "reason": "nan"}}
+    short["history"] = [{**epoch, "step": 90} for epoch in short["history"]]
+    rows = {row["model"]: row for row in recorded_rows(file(record("base"), short))}
+    assert rows["base"]["seconds"] == 12.5 / 180 and rows["softcut"]["times_base"] == 2
+    assert (rows["base"]["stopped"], rows["softcut"]["stopped"]) == (0, 1)
+
+
+def test_rows_with_other_options_are_not_averaged():
+    other = record("base", 1)
+    other["options"] = {**other["options"], "scale": 0.5}
+    rows = recorded_rows(file(record("base", 0), other))
+    assert [(row["seeds"], row["options"]["scale"]) for row in rows] == [([0], 1.0), ([1], 0.5)]
+
+
+def test_differences_name_what_was_done_otherwise():
+    rows = recorded_rows(file(record("base", 0), record("base", 1)))
+    found = {what: (there, here) for what, there, here in differences("horses", rows)}
+    assert found["budget"] == ("100 passes, batches of 1", "2 passes, batches of 1")
+    assert found["trainings"] == ("1", "2")
+    assert "size" not in found
+
+
+def test_without_the_papers_nothing_is_printed(tmp_path):
+    assert printed_rows("horses", path=tmp_path / "papers.json") == {}
+
+
+def test_tables_show_both_sides():
+    slow = {**record("softcut-published"), "wall_time_s": 25.0}
+    lines = beside("horses", [file(record("base"), slow)], data="weizmann")
+    table = show.beside_table(lines, caption="Experiment 1")
+    rows = {row[0]: row for row in table.rows}
+    assert rows["Base"][1] == "0.4720 (0.0243)" and rows["Base"][5] == "0.5000 (0.5000)"
+    assert rows["SoftCut approximate"][4] == "7.0" and rows["SoftCut approximate"][8] == "2.0"
+    assert rows["Submodular"][-1].startswith("softcut reproduce horses --data weizmann")
+    assert rows["Submodular"][5:9] == ["-"] * 4

@@ -160,6 +160,18 @@ def test_networks_of_the_first_part_are_not_kept():
     torch.testing.assert_close(objective.evaluation(perfect, mask), torch.zeros(2).double())
 
 
+def test_clustering_alone_is_judged_by_its_energy():
+    image, mask, seeds = scene()
+    told = Supervision("nothing", "k-means")
+    prediction = output(image, told, step=0)
+    values = FromScribbles(10).evaluation(prediction, mask)
+    torch.testing.assert_close(values.mean(), told.energy(prediction.prob, prediction.image))
+    loss = FromScribbles(10).training(prediction, pack(mask, seeds))
+    torch.testing.assert_close(loss, values.mean())
+    with pytest.raises(ValueError, match="regularizer must be named"):
+        Supervision("nothing")
+
+
 def test_mean_field_decodes_with_the_image():
     image, mask, _ = scene(1)
     noisy = 2 * mask[:, None].float() - 1

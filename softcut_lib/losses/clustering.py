@@ -79,12 +79,9 @@ def absent_label_loss(prob, seeds, *, roi=None, check_values=True):
     images. An image without a labelled pixel names nothing and excludes nothing: 0.
 
     Args:
-        prob: (B, L, *grid) probabilities that sum to 1 at every pixel; L = 1 is one sigmoid
-            channel p and stands for the two sets 1 - p and p.
-        seeds: (B, *grid) long scribbles, 255 where free. (S itself is not clamped here: a
-            scribbled pixel is no part of an absent label anyway, its loss says so.)
-        roi: (B, *grid) bool, the pixels that exist; N counts them.
-        check_values: False skips the looks at values (not at shapes), for hot loops.
+        prob, roi, check_values: as in `kmeans_loss`.
+        seeds: (B, *grid) long scribbles, 255 where free. S itself is not clamped here: a
+            scribbled pixel's probability of an absent label counts like any other's.
 
     Returns:
         A scalar, float32 or wider.

@@ -58,6 +58,15 @@ def test_a_fast_profile_runs(name, labels, channels, tmp_path, capsys, monkeypat
     assert row["counts"]["test"] == len(row["test"]["iou"]) > 0
     assert all(0 <= value <= 1 for value in row["test"]["iou"])
     assert row["options"]["objective"] == "Dice(pooled=True)"
+    load = EXPERIMENTS[name].data["synthetic"].load
+    targets = [item["target"] for item in map(load("test", count=2).__getitem__, range(2))]
+    for target, constant in zip(targets, row["test"]["constant"]):
+        known = target != 255
+        share = ((target > 0) & known).sum() / known.sum()
+        expected = (
+            share if labels == 1 else (1 - share + (labels - len(target[known].unique()))) / labels
+        )
+        assert constant == pytest.approx(float(expected), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ _ROOMS = {
     "models.cutnet": "CutNet ScoreAndEdges",
     "models.small_unet": "SmallUNet",
     "models.unet": "TwoDecoderUNet",
+    "models.windows": "split_windows join_windows Windowed",
     "models.control": "SumOfDecoders",
     "data": "WeizmannHorses SyntheticHorses fetch_weizmann verify_weizmann toy_scene",
     "data.camvid": "CamVid",

@@ -23,7 +23,7 @@ ARROWS = {
     "models": {"grid", "cuts", "layers"},
     "data": set(),
     "weak": {"grid", "cuts", "affinity", "losses", "data"},
-    "train": {"models", "layers", "losses", "affinity", "weak", "data"},
+    "train": {"models", "layers", "losses", "affinity", "weak", "data", "cuts", "grid"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses", "weak"},
 }

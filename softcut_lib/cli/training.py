@@ -25,6 +25,8 @@ REPRODUCE = """examples:
 
 Unfinished runs go on, finished ones are read. The file keeps one value per test image and seed."""
 
+WHOLE = "test on whole frames where the experiment takes windows"
+
 
 def add_commands(command, raw):
     """Add the five commands; ``command(name, action, about, **options)`` gives their parsers."""
@@ -47,6 +49,7 @@ def add_commands(command, raw):
     sub.add_argument("--data", help="another data set than the one it was trained on")
     sub.add_argument("--split", default="test", choices=["train", "val", "test"])
     sub.add_argument("--decode", choices=["min_cut"], help="hard masks by this, not by prob > 1/2")
+    sub.add_argument("--whole", action="store_true", help=WHOLE)
     sub.add_argument("--threads", type=int, help="CPU threads")
     sub.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     sub.add_argument("--out", type=Path, help="write every image's metrics to this JSON file")
@@ -66,6 +69,7 @@ def add_commands(command, raw):
     sub.add_argument("--seeds", nargs="+", type=int, default=[0], help="e.g. 0 1 2 (default: 0)")
     sub.add_argument("--collect", action="store_true", help="only gather runs that are finished")
     sub.add_argument("--decode", choices=["min_cut"], help="test with these hard masks")
+    sub.add_argument("--whole", action="store_true", help=WHOLE)
     sub.add_argument("--out", type=Path, help="results file (default: in book/results/)")
     _training_options(sub)
 
@@ -160,7 +164,7 @@ def train(a):
 def evaluate_run(a):
     import torch
 
-    from softcut_lib.train.evaluation import evaluate, summarize
+    from softcut_lib.train.evaluation import evaluate, summarize, through_windows
     from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
     from softcut_lib.train.runs import write_json
     from softcut_lib.train.shipped import trained_model
@@ -173,14 +177,20 @@ def evaluate_run(a):
     experiment = choose("experiment", config["experiment"], EXPERIMENTS)
     data = a.data or config["data"]
     items = choose("data", data, experiment.data).load(a.split, scale=config["options"]["scale"])
+    windows = None if a.whole else experiment.with_options(data).windows
     test = evaluate(
-        model, items, experiment.objective, device=a.device, metric=experiment.metric, progress=True
+        through_windows(model, windows),
+        items,
+        experiment.objective,
+        device=a.device,
+        metric=experiment.metric,
+        progress=True,
     )
     summary = summarize(test)
     print(_sentence(f"{config['model']} on {data} ({a.split})", summary, len(items)))
     if a.out:
-        write_json(a.out, {"config": config, "data": data, "split": a.split,
-                           "decode": a.decode, "summary": summary, "test": test})  # fmt: skip
+        how = {"data": data, "split": a.split, "decode": a.decode, "whole": a.whole}
+        write_json(a.out, {"config": config, **how, "summary": summary, "test": test})
 
 
 def export(a):
@@ -190,15 +200,16 @@ def export(a):
 
 
 def reproduce(a):
-    from softcut_lib.train.decoding import decoded
+    from softcut_lib.train.decoding import retested
     from softcut_lib.train.experiments import EXPERIMENTS, choose
     from softcut_lib.train.provenance import describe_session
     from softcut_lib.train.results import as_row, results_path, write_results
 
     experiment = choose("experiment", a.experiment, EXPERIMENTS)
     path = a.out or results_path(
-        a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode
-    )
+        a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode,
+        tested="whole" if a.whole else None,
+    )  # fmt: skip
     found = 0
     for model in _rows(a, experiment):
         for seed in a.seeds:
@@ -206,9 +217,10 @@ def reproduce(a):
             if record is None:
                 print(f"{model}, seed {seed}: no finished run", file=sys.stderr)
                 continue
-            if a.decode:
+            if a.decode or a.whole:
                 settings = experiment.with_options(a.data, a.profile)
-                record = decoded(record, settings, a.decode, runs=a.runs, device=a.device)
+                record = retested(record, settings, decode=a.decode, whole=a.whole, runs=a.runs,
+                                  device=a.device, progress=True)  # fmt: skip
                 if record is None:
                     print(f"{model}: no conductances to cut", file=sys.stderr)
                     continue

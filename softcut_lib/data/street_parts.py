@@ -236,17 +236,18 @@ def tree(canvas, x, z):
     foliage(canvas, x, height - 0.6 * radius, z, radius, 0.9)
 
 
-def foliage(canvas, x, y, z, radius, tall, *, count=70):
+def foliage(canvas, x, y, z, radius, tall, *, count=160):
     """At most ``count`` overlapping tufts around (x, y), fewer far away, darker below."""
     count = int(np.clip(0.5 * radius * canvas.focal / z, 12, count))
     rng, green = canvas.rng, np.array([0.22, 0.34, 0.13]) * canvas.rng.uniform(0.7, 1.25)
     green = green + rng.uniform(-0.03, 0.04, 3)
+    size = 1.9 / np.sqrt(count + 30)
     for k in range(count):
         angle, way = rng.uniform(0, 2 * np.pi), np.sqrt(rng.random()) * (1.1 - 0.4 * k / count)
         across, up = way * np.cos(angle), way * np.sin(angle)
         shade = 0.62 + 0.3 * k / count + 0.28 * up + rng.normal() * 0.07
         points = disc(x + radius * across, y + tall * radius * up, z,
-                      radius * rng.uniform(0.14, 0.34), corners=7, turn=angle)  # fmt: skip
+                      radius * size * rng.uniform(0.6, 1.4), corners=9, turn=angle)  # fmt: skip
         canvas.paint(points, shade * green, label=IDS["vegetation"])
 
 

@@ -194,7 +194,7 @@ def _hedge(canvas, x, way, start, end):
         for z in np.linspace(end - 1, max(start, 6) + 1, 3):
             if z > 6:
                 foliage(canvas, x + way * rng.uniform(1.5, 4), rng.uniform(1, 2.5), z,
-                        rng.uniform(1.6, 3), 1.0, count=60)  # fmt: skip
+                        rng.uniform(1.6, 3), 1.0, count=90)  # fmt: skip
 
     return paint
 

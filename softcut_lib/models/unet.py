@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from softcut_lib import _checks
+from softcut_lib.models.windows import IMAGENET_MEAN
 
 _ENCODERS = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 _ENCODER_CHANNELS = (64, 64, 128, 256, 512)
 _DECODER_CHANNELS = (256, 128, 64, 32, 16)
 _ACTIVATIONS = {"softplus": nn.functional.softplus, "exp": torch.exp}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_STRIDE = 32
+_STD = (0.229, 0.224, 0.225)
+_STRIDE, _LEAST = 32, 8
 
 
 class TwoDecoderUNet(nn.Module):
@@ -40,15 +41,15 @@ class TwoDecoderUNet(nn.Module):
         activation: "softplus" or "exp", what makes the conductances positive.
         shared_edges: one set of conductances for all labels (the thesis); False gives one for each
             label, weights (B, L, ...).
-        width: factor on the channels of encoder and decoders; 1 is the thesis' size, 1/8 a network
-            that learns in a minute.
+        width: factor on the channels of encoder and decoders, of which at least 8 stay; 1 is the
+            thesis' size, 1/8 a network that learns in a minute.
 
     Returns (when called):
         scores (B, L, h, w), and the list [column (B, h-1, w), row (B, h, w-1)] of conductances,
         with an axis L after B where they are not shared; None for ``edges=None``.
 
     Raises:
-        ValueError: an unknown option, fewer than three channels, a width that leaves no channel.
+        ValueError: an unknown option, fewer than three channels.
         ImportError: MONAI is missing; ``pip install "softcut-lib[train]"``.
 
     Source: SoftCut thesis, section 3 and Fig. 14; the blocks are MONAI's. The thesis' decoder
@@ -83,18 +84,15 @@ class TwoDecoderUNet(nn.Module):
             raise ValueError(
                 f"in_channels must be an integer of at least 3, colors first; got {in_channels!r}"
             )
-        if width * _DECODER_CHANNELS[-1] < 1:
-            raise ValueError(f"width must be at least 1/{_DECODER_CHANNELS[-1]}, got {width:g}")
         self.in_channels, self.edges, self.activation = in_channels, edges, activation
-        self.maps = 1 if shared_edges else out_channels
         self.shared_edges = shared_edges
         self.encoder = Encoder(in_channels, encoder, width)
         self.decoder = Decoder(in_channels, out_channels, width)
         if edges is not None:
-            directions = 1 if edges == "transposed" else 2
-            self.edge_decoder = Decoder(in_channels, directions * self.maps, width)
+            count = (1 if edges == "transposed" else 2) * (1 if shared_edges else out_channels)
+            self.edge_decoder = Decoder(in_channels, count, width)
         extra = in_channels - 3
-        self.register_buffer("mean", _column([*_MEAN, *[0.0] * extra]), persistent=False)
+        self.register_buffer("mean", _column([*IMAGENET_MEAN, *[0.0] * extra]), persistent=False)
         self.register_buffer("std", _column([*_STD, *[1.0] * extra]), persistent=False)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
@@ -200,7 +198,7 @@ class Decoder(nn.Module):
 
 
 def _scaled(channels, width):
-    return [max(1, round(width * n)) for n in channels]
+    return [max(_LEAST, round(width * n)) for n in channels]
 
 
 def _column(values):

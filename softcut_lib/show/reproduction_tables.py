@@ -51,7 +51,7 @@ def _row(line, base):
     words = [ours["data"], budget(ours["options"])]
     scale = ours["options"]["scale"]
     words += [f"scale {scale:g}"] * (scale != 1)
-    words += [ours["options"]["decode"]] if "decode" in ours["options"] else []
+    words += [ours["options"][name] for name in ("decode", "tested") if name in ours["options"]]
     words += [f"{ours['stopped']} stopped early"] * bool(ours["stopped"])
     seeds = ", ".join(map(str, ours["seeds"]))
     return [line["about"], *theirs, *cells, seeds, ", ".join(words)]

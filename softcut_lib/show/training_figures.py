@@ -1,4 +1,6 @@
-"""The network of chapter 10 as data flow, and what its parts make of a picture (thesis, Fig. 13).
+"""The networks of chapters 10 and 11 as data flow, and what their parts make of a picture.
+
+Our counterparts of thesis, Figs. 13 and 14.
 
 Boxes are functions with parameters, pictures are what really runs through them.
 """
@@ -9,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from softcut_lib.show.style import COLORS, CONDUCTANCE, SCORES, blank, picture, styled
 
-__all__ = ["data_flow"]
+__all__ = ["data_flow", "two_decoders"]
 
 WIDTH, HEIGHT = 6.4, 7.6  # inches
 INK = "#444444"
@@ -71,6 +73,84 @@ def data_flow(net, image, *, alt=None):
         _arrow(page, (left, 0.11), (right, 0.11))
     count = sum(p.numel() for p in net.parameters())
     return picture(fig, alt or _words(net, count))
+
+
+@styled
+def two_decoders(net, image, *, alt=None):
+    """A `CutNet` of a `TwoDecoderUNet` drawn from top to bottom, with what runs through it.
+
+    Args:
+        net: `CutNet` of a `TwoDecoderUNet` with one label and ``edges="transposed"``, and of a cut.
+        image: float (1, C, h, w).
+        alt: the alternative text; made from the network if None.
+
+    Returns:
+        A `Picture`.
+
+    Raises:
+        ValueError: another network, or no cut.
+
+    Source: our counterpart of thesis, Fig. 14.
+
+    Example:
+        >>> import torch, softcut_lib as sc
+        >>> unet = sc.TwoDecoderUNet(encoder="resnet10", width=1 / 16)
+        >>> net = sc.CutNet(unet, sc.SoftCut()).eval()
+        >>> two_decoders(net, torch.zeros(1, 3, 32, 32), alt="The network, from image to decision.")
+        [figure: The network, from image to decision.]
+    """
+    unet = net.net
+    if getattr(unet, "edges", None) != "transposed" or net.cut is None:
+        raise ValueError("net must be a CutNet of TwoDecoderUNet(edges='transposed') with a cut")
+    with torch.no_grad():
+        scores, weights, output, prob = (_plain(part) for part in net(image))
+    fig = blank(WIDTH, 8.6)
+    page = fig.add_axes([0, 0, 1, 1])
+    page.set(xlim=(0, 1), ylim=(0, 1))
+    page.axis("off")
+    _map(fig, (0.5, 0.915), _plain(image)[:3].permute(1, 2, 0), "image", {})
+    _arrow(page, (0.5, 0.845), (0.5, 0.815))
+    _box(page, (0.5, 0.785), 0.06, "encoder", [f"{_count(unet.encoder)} parameters"], COLORS[0],
+         wide=0.5)  # fmt: skip
+    reach = max(float(scores.abs().max()), float(output.abs().max()), 1e-6)
+    rows = [
+        (0.18, "decoder", unet.decoder, "$f$", scores, "scores $s$", _colors(scores, reach)),
+        (0.5, "edge decoder", unet.edge_decoder, "$f$", weights[1], "row weights, right",
+         _log_colors(weights)),
+        (0.82, "edge decoder", unet.edge_decoder, "$f^T$", weights[0], "column weights, down",
+         _log_colors(weights)),
+    ]  # fmt: skip
+    for k, (x, name, module, given, values, title, options) in enumerate(rows):
+        start = 0.5 + (x - 0.5) * 0.6
+        _arrow(page, (start, 0.75), (x, 0.7))
+        page.text((start + x) / 2 + 0.02, 0.728, given, ha="left", va="center")
+        words = [f"{_count(module)} parameters", "the same weights" if k else ""]
+        _box(page, (x, 0.65), 0.085, name, words, COLORS[2 if k else 0])
+        _arrow(page, (x, 0.605), (x, 0.578))
+        if k == 2:
+            page.text(x - 0.02, 0.592, "turned back", ha="right", va="center", fontsize=11)
+        _map(fig, (x, 0.475), values, title, options)
+        _arrow(page, (x, 0.4), (0.5 + (x - 0.5) * 0.55, 0.362))
+    words = ["solve $(I + L_w)\\, x = s$", "no parameters of its own"]
+    _box(page, (0.5, 0.315), 0.085, type(net.cut).__name__, words, COLORS[1], wide=0.6)
+    _arrow(page, (0.36, 0.272), (0.18, 0.222))
+    _map(fig, (0.18, 0.115), output, "output $x$", _colors(output, reach))
+    _map(fig, (0.5, 0.115), prob, "sigmoid$(x)$", {"cmap": "viridis", "vmin": 0, "vmax": 1})
+    _map(fig, (0.82, 0.115), prob > 0.5, "decision", {"cmap": "gray", "vmin": 0, "vmax": 1})
+    for left, right in ((0.315, 0.365), (0.635, 0.685)):
+        _arrow(page, (left, 0.11), (right, 0.11))
+    return picture(
+        fig,
+        alt
+        or f"Data flow of a network with {_count(net)} parameters, from top to bottom: an image "
+        "enters an encoder; its features enter a decoder that gives scores and, as they are and "
+        "transposed, an edge decoder that gives row and column conductances; all three enter "
+        f"{type(net.cut).__name__}; its output goes through a sigmoid and is decided at a half.",
+    )
+
+
+def _count(module):
+    return f"{sum(p.numel() for p in module.parameters()):,}"
 
 
 def _words(net, count):

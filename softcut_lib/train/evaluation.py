@@ -21,10 +21,11 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
 
     ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
     evaluation, ``figures`` = connected components of the hard mask. The hard mask is
-    ``prob > 1/2``, or the model's decoder where it has one.
+    ``prob > 1/2``, or the model's decoder where it has one. ``constant`` is the iou of an answer
+    that no network is needed for: foreground everywhere, or with several labels the first.
 
     Args:
-        model: `CutNet`, or a module that is called and predicts like one.
+        model: `CutNet`, or `Windowed`.
         dataset: items with image, target and name.
         objective: with ``evaluation(prediction, target) -> (B,)``.
         device: "cpu" or "cuda".
@@ -32,7 +33,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
         progress: a bar on the error stream, where that is a terminal.
 
     Returns:
-        dict of equally long lists: name, iou, loss, figures.
+        dict of equally long lists: name, iou, loss, figures, constant.
     """
     model = channels_last(model.to(device).eval())
     scores = ImageScores()
@@ -50,6 +51,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
             iou=float(metric(decided, target)),
             loss=float(objective.evaluation(prediction, target)[0]),
             figures=int(count_figures(decided)),
+            constant=float(metric(_first_label(decided), target)),
         )
     return scores.columns()
 
@@ -100,6 +102,33 @@ def paired_difference(first: dict, second: dict, metric: str) -> tuple[float, fl
     return mean_and_bracket(b - a for a, b in zip(first[metric], second[metric], strict=True))
 
 
+def through_windows(model, windows):
+    """The model as it sees a whole frame: itself, or through windows (side, stride)."""
+    from softcut_lib.models.windows import Windowed
+
+    if windows is None:
+        return model
+    window, stride = windows
+    return Windowed(model, window=window, stride=stride)
+
+
+def cut_to_windows(image, target, windows):
+    """A batch of frames as a batch of their windows, for training; None leaves it.
+
+    Outside the frame there is the mean color of ImageNet, and the target is void.
+    """
+    from softcut_lib.models.windows import IMAGENET_MEAN, split_windows
+
+    if windows is None:
+        return image, target
+    window, stride = windows
+    fill = [*IMAGENET_MEAN, *[0.0] * (image.shape[1] - 3)]
+    return (
+        split_windows(image, window=window, stride=stride, fill=fill),
+        split_windows(target, window=window, stride=stride, fill=255),
+    )
+
+
 def channels_last(x):
     """A batch of images, or a network, in the memory order in which 2-D convolutions are fastest.
 
@@ -109,6 +138,12 @@ def channels_last(x):
         planar = any(isinstance(layer, torch.nn.Conv2d) for layer in x.modules())
         return x.to(memory_format=torch.channels_last) if planar else x
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _first_label(prob):
+    constant = torch.zeros_like(prob)
+    constant[:, 0] = 1
+    return constant
 
 
 def _maps(mask, *, labels):

@@ -14,6 +14,7 @@ from softcut_lib import _checks as check
 from softcut_lib.train.forms import Data, Experiment, Model, choose
 from softcut_lib.train.table_horses import HORSES
 from softcut_lib.train.table_scribbles import SCRIBBLES
+from softcut_lib.train.table_small import SMALL
 from softcut_lib.train.table_streets import STREETS
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SCRIBBLES}
+EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SMALL, **SCRIBBLES}
 
 
 def build_model(experiment: str, model: str, *, seed: int, log=None):
@@ -114,7 +115,7 @@ def run(
             loss that is not finite, a batch that cannot be shared out evenly.
         OSError: a checkpoint that cannot be written; the one before is kept.
     """
-    from softcut_lib.train.decoding import decoded
+    from softcut_lib.train.decoding import retested
     from softcut_lib.train.fitting import DEFAULTS, Resources, fit
 
     chosen = choose("experiment", experiment, EXPERIMENTS)
@@ -135,9 +136,11 @@ def run(
         "scale": float(scale),
         "objective": repr(settings.objective),
     }
-    for name in ("steps_per_epoch", "count", "windows"):
+    for name in ("steps_per_epoch", "count"):
         if getattr(settings, name) is not None:
             options[name] = getattr(settings, name)
+    if settings.windows is not None:
+        options["windows"] = "{} every {}".format(*settings.windows)
     options |= {
         name: getattr(how, name) for name in DEFAULTS if getattr(how, name) != DEFAULTS[name]
     }
@@ -154,8 +157,8 @@ def run(
     )  # fmt: skip
     if record is None or chosen.decode is None:
         return record
-    return decoded(
-        record, settings, chosen.decode, runs=runs, experiment=experiment, device=device,
+    return retested(
+        record, settings, decode=chosen.decode, runs=runs, experiment=experiment, device=device,
         progress=progress,
     )  # fmt: skip
 

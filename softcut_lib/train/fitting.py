@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from softcut_lib.train.batches import loaders
-from softcut_lib.train.evaluation import evaluate, summarize
+from softcut_lib.train.evaluation import evaluate, summarize, through_windows
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import read_checkpoint, read_json, runs_folder, write_json
 
@@ -89,8 +89,8 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     sets["test"] = split_of(settings, config, "test")
     started = time.perf_counter()
     test = evaluate(
-        module.model, sets["test"], settings.objective, device=how.device,
-        metric=settings.metric, progress=how.progress,
+        through_windows(module.model, settings.windows), sets["test"], settings.objective,
+        device=how.device, metric=settings.metric, progress=how.progress,
     )  # fmt: skip
     record = {
         **config,
@@ -129,8 +129,8 @@ def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
     model = build_model(config["experiment"], config["model"], seed=config["seed"], log=solves)
     module = SegmentationModule(
         model, settings.objective, optimizer=settings.optimizer, lr=settings.lr,
-        seed=config["seed"], metric=settings.metric, parts=how.accumulate, devices=how.devices,
-        folder=folder, solves=solves,
+        seed=config["seed"], metric=settings.metric, windows=settings.windows,
+        parts=how.accumulate, devices=how.devices, folder=folder, solves=solves,
     )  # fmt: skip
     training, validation = loaders(
         sets["train"], sets["val"], settings, seed=config["seed"], step=NextStep(module),

@@ -60,8 +60,8 @@ class Experiment:
         count: only the first so many images (before they are cut to tiles) of each split, for
             trials; None for all.
         metric: ``metric(prob, target) -> ()`` of one image, in the tables' column iou.
-        windows: (size, stride): the network sees square windows of an image, which are put together
-            again (`softcut_lib.train.windows`); None for the image as it is.
+        windows: (side, stride) of overlapping windows: it is trained on those of a frame as one
+            batch, and tested on the frame that `Windowed` puts together; None for whole images.
         decodes: name of the experiment whose trained networks are tested here; nothing is trained.
         decode: their decoder, see `CutNet`.
         profiles: name -> settings, e.g. of a short trial.

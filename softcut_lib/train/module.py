@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from softcut_lib.train.batches import gather, rank
-from softcut_lib.train.evaluation import channels_last
+from softcut_lib.train.evaluation import channels_last, cut_to_windows, through_windows
 from softcut_lib.train.metrics import mean_iou
 from softcut_lib.train.objectives import step_generator
 from softcut_lib.train.runs import write_checkpoint, write_json
@@ -63,8 +63,8 @@ class SegmentationModule(LightningModule):
     """Trains a `CutNet`; its history is a list with one plain row for each epoch."""
 
     def __init__(
-        self, model, objective, *, optimizer, lr, seed, metric=mean_iou, parts=1, devices=1,
-        folder=None, solves=None,
+        self, model, objective, *, optimizer, lr, seed, metric=mean_iou, windows=None, parts=1,
+        devices=1, folder=None, solves=None,
     ):  # fmt: skip
         super().__init__()
         self.model = channels_last(model)
@@ -73,6 +73,7 @@ class SegmentationModule(LightningModule):
         self.lr = lr
         self.seed = seed
         self.metric = metric
+        self.windows = windows
         self.parts = parts
         self.devices = devices
         self.folder = folder
@@ -94,8 +95,9 @@ class SegmentationModule(LightningModule):
         part = index % self.parts * self.devices + rank()
         generator = step_generator(self.seed, self.global_step, *[part] * (part > 0))
         try:
-            prediction = self.model(channels_last(batch["image"]))
-            loss = self.objective.training(prediction, batch["target"], generator)
+            image, target = cut_to_windows(batch["image"], batch["target"], self.windows)
+            prediction = self.model(channels_last(image))
+            loss = self.objective.training(prediction, target, generator)
         except ValueError as error:
             self._stop(batch, str(error))
         self._finite(batch, loss.item(), "loss")
@@ -113,7 +115,7 @@ class SegmentationModule(LightningModule):
 
     def validation_step(self, batch, index):
         try:
-            prediction = self.model(channels_last(batch["image"]))
+            prediction = through_windows(self.model, self.windows)(channels_last(batch["image"]))
             loss = float(self.objective.evaluation(prediction, batch["target"])[0])
             iou = float(self.metric(prediction.prob, batch["target"]))
         except ValueError as error:

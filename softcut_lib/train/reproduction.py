@@ -62,7 +62,8 @@ def recorded_rows(results: dict) -> list[dict]:
 
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
-        seeds; how many of them stopped early, by themselves; seconds of a step, and times_base,
+        seeds; constant, the iou of an answer without a network (None where it was not recorded, see
+        `evaluate`); how many seeds stopped early, by themselves; seconds of a step, and times_base,
         that time over the one of the model "base" with the same options (None without).
     """
     groups: dict = {}
@@ -86,12 +87,18 @@ def recorded_rows(results: dict) -> list[dict]:
                 **shared,
                 **metrics,
                 "seeds": sorted(run["seed"] for run in runs),
+                "constant": _constant(runs),
                 "stopped": sum(run.get("stopped") is not None for run in runs),
                 "seconds": pace[model, options],
                 "times_base": base and pace[model, options] / base,
             }
         )
     return rows
+
+
+def _constant(runs):
+    known = [run["test"]["constant"] for run in runs if "constant" in run["test"]]
+    return fmean(map(fmean, known)) if known else None
 
 
 def seconds_per_step(run: dict) -> float:

@@ -20,6 +20,7 @@ NAMES = {
     "camvid": {"sign": "SignSymbol", "car": "Car", "person": "Pedestrian", "road": "Road"},
 }
 SMALL = {"epochs": 6, "steps_per_epoch": 100, "batch": 8}
+HALF = {"batch": 1, "windows": (160, 128)}  # frames of about a quarter of Cityscapes' sides
 ARMS = [name for name in CUTS if name != "submodular"]
 
 
@@ -192,10 +193,15 @@ FRAMES = replace(
     title="Signs, cars and persons at full resolution",
     source=_source(11) + ", classes as in its text",
     number=11,
-    data=streets(None, ("sign", "car", "person"), settings={"batch": 1}),
+    data=streets(None, ("sign", "car", "person"), settings=HALF),
     models=unets(labels=4),
     batch=1,
-    profiles={**SIGN.profiles, "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 1}},
+    windows=(320, 256),
+    profiles={
+        "full": {},
+        "fast": {"epochs": 1, "steps_per_epoch": 2, "batch": 1, "count": 2},
+        "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 1},
+    },
 )
 TRAINED = {
     "sign": SIGN,
@@ -243,7 +249,7 @@ TRAINED = {
         FRAMES,
         title="Cars, persons and road at full resolution",
         source=_source(11) + ", classes as in its code",
-        data=streets(None, ("car", "person", "road"), settings={"batch": 1}),
+        data=streets(None, ("car", "person", "road"), settings=HALF),
     ),
 }
 DECODED = {

@@ -137,7 +137,6 @@ def test_the_start_depends_on_the_seed_alone(image):
         {"in_channels": 1},
         {"out_channels": 0},
         {"width": 0},
-        {"width": 0.01},
     ],
 )
 def test_unknown_options_are_refused(options):

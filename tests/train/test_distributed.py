@@ -5,10 +5,10 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.train import experiments
-from softcut_lib.train.batches import Shard, StepBatches, batch_of_step
+from softcut_lib.train.batches import Shard, StepBatches, batch_of_step, rank
 from softcut_lib.train.experiments import run
 from softcut_lib.train.fitting import run_name
-from softcut_lib.train.objectives import Dice
+from softcut_lib.train.objectives import Dice, step_generator
 from softcut_lib.train.runs import read_checkpoint
 from softcut_lib.train.scores import ImageScores
 from tests.train.test_training import TINY, timeless
@@ -83,6 +83,15 @@ def squares(split, scale=1.0):
     return items
 
 
+class BreaksInOneShare(Dice):
+    """NaN from the second step on, in the second process."""
+
+    def training(self, prediction, target, generator):
+        loss = super().training(prediction, target, generator)
+        bad = rank() == 1 and generator.initial_seed() != step_generator(0, 0, 1).initial_seed()
+        return loss * float("nan") if bad else loss
+
+
 @pytest.fixture
 def batched(monkeypatch, tmp_path):
     """The tiny experiment with batches of 4, shuffled, and a loss of each image by itself."""
@@ -117,6 +126,17 @@ def same(first, second, *, rtol=1e-4, atol=1e-6):
 def test_two_processes_train_as_one_does_on_both_their_images(batched):
     """DDP over gloo, no batch normalization, a loss of each image: 2 x 2 images are 1 x 4."""
     same(batched(), batched(devices=2))
+
+
+@pytest.mark.slow
+def test_one_process_that_breaks_stops_all_and_says_why(batched, monkeypatch):
+    """The loss of one share is NaN at the second step: no process waits for it for ever."""
+    broken = experiments.Experiment(
+        **{**experiments.EXPERIMENTS["tiny"].__dict__, "objective": BreaksInOneShare()}
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    with pytest.raises(ValueError, match=r"training stopped at step 1 on .*the loss is nan"):
+        batched(devices=2)
 
 
 def test_accumulated_parts_train_as_the_whole_batch(batched):

@@ -61,6 +61,13 @@ def test_a_step_is_timed_not_a_run_that_stopped_early():
     assert (rows["base"]["stopped"], rows["softcut"]["stopped"]) == (0, 1)
 
 
+def test_the_constant_answer_is_there_where_it_was_recorded():
+    newer = record("softcut")
+    newer["test"] = {**newer["test"], "constant": [0.1, 0.2]}
+    rows = {row["model"]: row for row in recorded_rows(file(record("base"), newer))}
+    assert rows["base"]["constant"] is None and rows["softcut"]["constant"] == pytest.approx(0.15)
+
+
 def test_rows_with_other_options_are_not_averaged():
     other = record("base", 1)
     other["options"] = {**other["options"], "scale": 0.5}

@@ -308,15 +308,15 @@ def test_runs_folder_rule(monkeypatch, tmp_path):
 
 def test_a_run_can_be_decoded_by_the_minimum_cut():
     """Its own rows: another file, another option, the same images; nothing without conductances."""
-    from softcut_lib.train.decoding import decoded
+    from softcut_lib.train.decoding import retested
 
     record = train(progress=False)
-    cut = decoded(record, TINY, "min_cut")
+    cut = retested(record, TINY, decode="min_cut")
     assert cut["options"] == {**record["options"], "decode": "min_cut"}
     assert cut["test"]["name"] == record["test"]["name"]
     assert cut["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-4)
     plain = train(model="plain", progress=False)
-    assert decoded(plain, TINY, "min_cut") is None
+    assert retested(plain, TINY, decode="min_cut") is None
 
 
 @pytest.mark.parametrize("model", list(experiments.EXPERIMENTS["horses"].models))

@@ -1,0 +1,180 @@
+"""Street experiments from the command line, on generated streets; frames through windows."""
+
+import json
+
+import pytest
+import torch
+
+import softcut_lib as sc
+from softcut_lib import cli
+from softcut_lib.train import experiments
+from softcut_lib.train.evaluation import cut_to_windows, evaluate, through_windows
+from softcut_lib.train.experiments import EXPERIMENTS, Data, Model, run
+from softcut_lib.train.forms import Experiment
+from softcut_lib.train.objectives import Dice, FocalDice
+from softcut_lib.train.table_streets import frames, unets
+
+pytest.importorskip("lightning")
+pytest.importorskip("monai")
+
+STREETS = [name for name, e in EXPERIMENTS.items() if e.number and e.number > 1]
+
+
+def slim(labels, channels=3):
+    """The rows of an experiment with a network that trains in seconds."""
+
+    def net(edges):
+        return sc.TwoDecoderUNet(channels, labels, encoder="resnet10", edges=edges, width=1 / 8)
+
+    return {
+        "base": Model("slim", lambda log=None: sc.CutNet(net(None))),
+        "softcut-published": Model(
+            "slim, cut",
+            lambda log=None: sc.CutNet(
+                net("transposed"), sc.SoftCut(solver=sc.PUBLISHED_CG, log=log)
+            ),
+        ),
+    }
+
+
+def fast(name, model, tmp_path, capsys):
+    out = tmp_path / f"{name}.json"
+    words = ["reproduce", name, "--models", model, "--profile", "fast", "--threads", "1"]
+    assert cli.main([*words, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    assert f"{model}, seed 0: iou" in capsys.readouterr().out
+    (row,) = json.loads(out.read_text())["rows"]
+    return row
+
+
+@pytest.mark.parametrize(
+    "name, labels, channels", [("sign", 1, 3), ("object", 1, 4), ("classes", 3, 3)]
+)
+def test_a_fast_profile_runs(name, labels, channels, tmp_path, capsys, monkeypatch):
+    """Binary, specific object, many classes: the command, the data, the record; a slim network."""
+    small = Experiment(**{**EXPERIMENTS[name].__dict__, "models": slim(labels, channels)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, name, small)
+    row = fast(name, "softcut-published", tmp_path, capsys)
+    assert row["options"]["batch"] == 4 and row["history"]["step"] == [3]
+    assert row["counts"]["test"] == len(row["test"]["iou"]) > 0
+    assert all(0 <= value <= 1 for value in row["test"]["iou"])
+    assert row["options"]["objective"] == "Dice(pooled=True)"
+    load = EXPERIMENTS[name].data["synthetic"].load
+    targets = [item["target"] for item in map(load("test", count=2).__getitem__, range(2))]
+    for target, constant in zip(targets, row["test"]["constant"]):
+        known = target != 255
+        share = ((target > 0) & known).sum() / known.sum()
+        expected = (
+            share if labels == 1 else (1 - share + (labels - len(target[known].unique()))) / labels
+        )
+        assert constant == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["base", "two-decoders", "softcut-published"])
+@pytest.mark.parametrize("name", STREETS)
+def test_every_fast_profile_runs(name, model, tmp_path, capsys):
+    if model in EXPERIMENTS[name].models:
+        assert fast(name, model, tmp_path, capsys)["experiment"] == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", EXPERIMENTS["sign"].models)
+def test_every_arm_of_the_open_question_runs(model, tmp_path, capsys):
+    assert fast("sign", model, tmp_path, capsys)["history"]["val_loss"][0] < 1.01
+
+
+def street(count=1):
+    found = frames("synthetic", "test", ("sign", "car", "person"), count=count)
+    return [found[k] for k in range(count)]
+
+
+@pytest.mark.parametrize("objective", [Dice(), Dice(pooled=False), FocalDice()])
+def test_objectives_are_losses_of_each_image_when_testing(objective):
+    logits = torch.linspace(-2, 2, 3 * 2 * 5 * 6).reshape(3, 2, 5, 6)
+    target = (torch.arange(90).reshape(3, 5, 6) % 2).long()
+    prediction = sc.CutNet(torch.nn.Identity())(logits)
+    values = objective.evaluation(prediction, target)
+    single = torch.cat(
+        [
+            objective.evaluation(sc.CutNet(torch.nn.Identity())(logits[k : k + 1]), target[k][None])
+            for k in range(3)
+        ]
+    )
+    torch.testing.assert_close(values, single)
+    assert bool(((values > 0) & (values < 1)).all())
+
+
+def test_a_pooled_loss_of_one_image_is_that_images():
+    logits, target = torch.randn(1, 1, 6, 7, generator=torch.Generator().manual_seed(0)), None
+    target = (logits[:, 0] > 0.3).long()
+    prediction = sc.CutNet(torch.nn.Identity())(logits)
+    for objective in (Dice(), FocalDice()):
+        pooled = objective.training(prediction, target)
+        torch.testing.assert_close(pooled, objective.evaluation(prediction, target)[0])
+
+
+def test_windows_of_a_pointwise_network_are_the_whole_frame():
+    """Also its loss and every metric; the margins of the windows see void outside the frame."""
+    (item,) = street()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = sc.CutNet(sc.BasicNet(channels=(4,), out_channels=4, kernel_size=1))
+    one, other = (
+        evaluate(through_windows(net, windows), [item], Dice()) for windows in (None, (160, 128))
+    )
+    assert one["iou"] == pytest.approx(other["iou"]) and one["loss"] == pytest.approx(other["loss"])
+    assert one["figures"] == other["figures"]
+    image, target = cut_to_windows(item["image"][None], item["target"][None], (160, 128))
+    assert image.shape == (8, 3, 160, 160) and target.shape == (8, 160, 160)
+    assert bool((target[0, :16] == 255).all()) and not bool(
+        (target[:, 16:-16, 16:-16] == 255).all()
+    )
+
+
+def test_frames_are_trained_and_tested_by_windows_or_whole(tmp_path, capsys, monkeypatch):
+    """Experiment 11 in form: the loss is one over a frame's windows; both tests, both recorded."""
+    items = {split: street(2) for split in ("train", "val", "test")}
+    tiny = Experiment(**{
+        **EXPERIMENTS["frames"].__dict__,
+        "data": {"synthetic": Data("two frames", lambda split, scale=1.0, count=None: items[split],
+                                   EXPERIMENTS["frames"].data["synthetic"].settings)},
+        "models": {"softcut-published": Model("two small nets", lambda log=None: sc.CutNet(
+            sc.ScoreAndEdges(sc.BasicNet(channels=(4,), out_channels=4), sc.EdgeNet()),
+            sc.SoftCut(solver=sc.PUBLISHED_CG, log=log)))},
+    })  # fmt: skip
+    monkeypatch.setitem(experiments.EXPERIMENTS, "frames", tiny)
+    by_windows = fast("frames", "softcut-published", tmp_path, capsys)
+    assert by_windows["options"]["windows"] == "160 every 128"
+    out = tmp_path / "whole.json"
+    words = ["reproduce", "frames", "--models", "softcut-published", "--profile", "fast", "--whole"]
+    assert cli.main([*words, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    (whole,) = json.loads(out.read_text())["rows"]
+    assert whole["options"]["tested"] == "whole frames"
+    gaps = [a - b for a, b in zip(whole["test"]["loss"], by_windows["test"]["loss"], strict=True)]
+    assert all(0 < abs(gap) < 0.1 for gap in gaps)  # a cut sees beyond its window
+    assert whole["history"]["val_loss"] == by_windows["history"]["val_loss"]
+
+
+def test_labels_and_channels_fit_the_data():
+    """Each street experiment's network takes its images and gives its target's labels."""
+    for name in STREETS:
+        experiment = EXPERIMENTS[name]
+        labels = {"sign": 1, "object": 1, "classes": 3, "frames": 4}[name.split("-")[0]]
+        channels = 4 if name.startswith("object") else 3
+        encoder = "resnet34" if "resnet34" in name else "resnet18"
+        expected = unets(labels=labels, channels=channels, encoder=encoder)
+        model = next(iter(experiment.models))
+        assert experiment.models[model].about == expected[model].about
+        net = experiment.models[model].build()
+        assert net.net.in_channels == channels
+        assert net.net.decoder.head[0].out_channels == labels
+
+
+def test_a_trained_network_is_loaded_again(tmp_path, monkeypatch):
+    small = Experiment(**{**EXPERIMENTS["sign"].__dict__, "models": slim(1)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "sign", small)
+    record = run("sign", model="base", profile="fast", runs=tmp_path, progress=False)
+    folder = next((tmp_path / "sign").iterdir())
+    assert folder.name.startswith("synthetic-base-adam-lr0.001-e1x3-batch4")
+    model, config = experiments.load_model(folder)
+    assert config["options"] == record["options"] and not model.training

@@ -18,7 +18,7 @@ ARROWS = {
     "solvers": {"grid"},
     "cuts": {"grid", "solvers"},
     "layers": {"grid", "solvers", "cuts"},
-    "affinity": set(),
+    "affinity": {"solvers"},
     "losses": {"grid", "affinity"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),

@@ -54,12 +54,12 @@ class DenseAffinity(Affinity):
     def _prepare(self):
         pass
 
-    def _multiply(self, values, transpose):
-        points = self.features.to(values.dtype)
+    def _multiply(self, maps, transpose):
+        points = self.features.to(maps.dtype)
         rows = max(_ENTRIES // points.shape[1], 1)
         product = [
-            torch.cat([kernel(block, f) @ v for block in f.split(rows)])
-            for f, v in zip(points, values, strict=True)
+            torch.cat([m @ kernel(f, block) for block in f.split(rows)], 1)
+            for f, m in zip(points, maps, strict=True)
         ]
         return torch.stack(product)
 

@@ -6,6 +6,8 @@ N pixels, so an affinity never holds it: it multiplies. `DenseAffinity` does so 
 takes any of the three.
 """
 
+from contextlib import nullcontext
+
 import torch
 
 from softcut_lib import _checks as check
@@ -16,7 +18,7 @@ class Affinity:
     """The protocol: `matmul`, `degree`, `symmetric`, `psd`; see `DenseAffinity` for the arguments.
 
     A kind of affinity adds `_prepare(**options)`, called once the features stand, and
-    `_multiply(values, transpose)` for values (B, N, L); W is constant for autograd, so that
+    `_multiply(maps, transpose)` for maps (B, L, N); W is constant for autograd, so that
     the backward pass of W S is W^T G, by the same operator.
     """
 
@@ -51,7 +53,7 @@ class Affinity:
         self.shape = tuple(features.shape[:-1])  # (B, *grid)
         self.features = features.flatten(1, -2).contiguous()  # (B, N, D)
         self._degree = None
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        with torch.no_grad(), _full_precision(features.device):
             self._prepare(**options)
 
     def matmul(self, maps, *, transpose=False):
@@ -102,14 +104,20 @@ class Affinity:
             )
 
 
+def _full_precision(device):
+    """No autocast within, where there is any."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
 class _Multiply(torch.autograd.Function):
     """S -> W S, linear, so that its derivative is W^T and calls this very function again."""
 
     @staticmethod
     def forward(maps, affinity, transpose):
-        with torch.autocast(maps.device.type, enabled=False):
-            values = affinity._multiply(maps.flatten(2).mT, transpose)
-        return values.mT.reshape(maps.shape).contiguous()
+        with _full_precision(maps.device):
+            return affinity._multiply(maps.flatten(2), transpose).reshape(maps.shape)
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -9,6 +9,7 @@ commute where a neighbour is missing, so B decides what W is:
     psd:    B_0 ... B_d B_d ... B_0, half as wide    symmetric positive semidefinite: P M M' P'
 """
 
+import numpy as np
 import torch
 
 from softcut_lib import _checks as check
@@ -34,6 +35,9 @@ class LatticeAffinity(Affinity):
     Args:
         image: (B, C, *grid) in 0..255, floating or uint8; any C, any number of grid axes.
         sigma_color, sigma_space, check_range: as in `DenseAffinity`.
+        kernel: "torch", plain tensor operations on any device; "fused", compiled by numba, on the
+            CPU, where lattice coordinates pack into 62 bits (usually up to six features); "auto"
+            takes fused where it applies. They agree to rounding.
         mode: "sym", symmetric, the default and the most accurate; "plain", one order of blurs,
             half the time of "sym", not symmetric; "psd", positive semidefinite as well, for
             use inside solvers.
@@ -41,10 +45,12 @@ class LatticeAffinity(Affinity):
     Attributes:
         shape, degree, symmetric, psd: as in `DenseAffinity`.
         vertices: how many lattice points the batch touches.
+        kernel: the one in use, "torch" or "fused".
 
     Raises:
-        TypeError, ValueError: as `DenseAffinity`, if mode is unknown, or if sigmas are so small
-            that features lie more than 10,000 sigmas apart.
+        TypeError, ValueError: as `DenseAffinity`, if mode or kernel is unknown, if the fused
+            kernel is demanded where there is none, or if sigmas are so small that features lie
+            more than 10,000 sigmas apart.
 
     Source: Adams, Baek and Davis (2010); the symmetric forms are this book's.
 
@@ -59,20 +65,26 @@ class LatticeAffinity(Affinity):
         True
     """
 
-    def _prepare(self, *, mode="sym"):
+    def _prepare(self, *, mode="sym", kernel="auto"):
         check.one_of("mode", mode, ("sym", "plain", "psd"))
+        check.one_of("kernel", kernel, ("auto", "torch", "fused"))
         self.mode = mode
         self.symmetric, self.psd = mode != "plain", mode == "psd"
-        span = float((self.features.amax(1) - self.features.amin(1)).max())
+        # one row per feature, which is how the lattice is computed
+        points = self.features.mT.contiguous()
+        low, high = points.aminmax(dim=2, keepdim=True)
+        span = float((high - low).max())
         if span > _SPAN:
             raise ValueError(
                 f"the features must lie within {_SPAN:g} sigmas of each other, got {span:g}; "
                 "sigma_color or sigma_space is too small for the lattice"
             )
-        # W depends on differences only, and small numbers have more digits
-        centred = self.features - self.features.mean(1, keepdim=True)
-        self._tables = build_tables(centred)
-        self._scale = self.features.new_full((len(centred), 1, 1), gaussian_scale(self.dim))
+        points -= (low + high) / 2  # W depends on differences only; small numbers have more digits
+        self._scale = points.new_full((len(points), 1, 1), gaussian_scale(self.dim))
+        self._lattice = None if kernel == "torch" else _fused(points, (high - low) / 2, kernel)
+        self.kernel = "torch" if self._lattice is None else "fused"
+        if self._lattice is None:
+            self._lattice = build_tables(points)
 
     @property
     def dim(self):
@@ -82,7 +94,8 @@ class LatticeAffinity(Affinity):
     @property
     def vertices(self):
         """How many lattice points the images of the batch touch."""
-        return self._tables.left.shape[1] - 1
+        lattices = [self._lattice] if self.kernel == "torch" else self._lattice
+        return sum(lattice.vertices for lattice in lattices)
 
     def calibrate(self, *, rows=64, generator=None):
         """Scale each image's W so that the degrees of some pixels are right on average.
@@ -112,17 +125,43 @@ class LatticeAffinity(Affinity):
         self._degree = None
         return self
 
-    def _multiply(self, values, transpose):
-        batch, count, labels = values.shape
-        t, forth = self._tables, range(self.dim + 1)
-        back = range(self.dim, -1, -1)
-        table = t.splat(values.reshape(-1, labels))
-        if self.mode == "psd":
-            # two blurs with 1/8 spread as far as one with 1/4
-            table = t.blur(t.blur(table, forth, 1 / 8), back, 1 / 8)
-        elif self.mode == "sym":
-            table = (t.blur(table, forth, 1 / 4) + t.blur(table, back, 1 / 4)) / 2
-        else:
-            table = t.blur(table, back if transpose else forth, 1 / 4)
-        product = t.slice(table).reshape(batch, count, labels)
-        return product * self._scale.to(product.dtype)
+    def _multiply(self, maps, transpose):
+        forth = list(range(self.dim + 1))
+        back = forth[::-1]
+        # two blurs with 1/8 spread as far as one with 1/4
+        a = 1 / 8 if self.mode == "psd" else 1 / 4
+        orders = {"sym": [forth, back], "psd": [forth + back], "plain": [forth]}[self.mode]
+        if transpose:
+            orders = [axes[::-1] for axes in orders]
+        if self.kernel == "torch":
+            return self._lattice.multiply(maps, orders, a, self._scale)
+        product = [
+            lattice.multiply(m, orders, a, scale)
+            for lattice, m, scale in zip(
+                self._lattice,
+                maps.contiguous().numpy(),
+                self._scale.flatten().tolist(),
+                strict=True,
+            )
+        ]
+        return torch.from_numpy(np.stack(product))
+
+
+def _fused(points, reach, wanted):
+    """Each image's `Hashed`, or None where they do not apply and are not insisted on."""
+    lattices = None
+    if points.device.type == "cpu":
+        # numba is loaded here, by whoever uses it
+        from softcut_lib.affinity.hashed import build_hashed
+
+        lattices = [
+            build_hashed(p, r) for p, r in zip(points.numpy(), reach[..., 0].numpy(), strict=True)
+        ]
+        lattices = None if any(one is None for one in lattices) else lattices
+    if lattices is None and wanted == "fused":
+        raise ValueError(
+            'kernel="fused" runs on the CPU and packs lattice coordinates into 62 bits, got '
+            f'{points.shape[1]} features on {points.device}; kernel="torch" takes any number, '
+            'anywhere, and "auto" chooses'
+        )
+    return lattices

@@ -62,7 +62,7 @@ class NystromAffinity(Affinity):
         among.diagonal(dim1=1, dim2=2).add_(_JITTER)
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(among))
 
-    def _multiply(self, values, transpose):
-        C = self._to_landmarks.to(values.dtype)
-        # the inverse has entries of both signs up to 1000, which cancel: float64, for m rows only
-        return C @ (self._inverse @ (C.mT @ values).double()).to(values.dtype)
+    def _multiply(self, maps, transpose):
+        C = self._to_landmarks.to(maps.dtype)
+        # the inverse has entries of both signs up to 1000, which cancel: float64, for m columns
+        return ((maps @ C).double() @ self._inverse).to(maps.dtype) @ C.mT

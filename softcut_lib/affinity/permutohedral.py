@@ -10,6 +10,7 @@ All arrays are (d + 1, N): one row per coordinate, so that each step is a whole-
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -22,7 +23,7 @@ def elevate(features):
     d + 1 blurs with (1/4, 1/2, 1/4) and two linear interpolations.
 
     Args:
-        features: (N, d).
+        features: (d, N).
 
     Returns:
         y, (d + 1, N).
@@ -35,15 +36,22 @@ def elevate(features):
         tensor([[ 1.1547],
                 [-1.1547]])
     """
-    d = features.shape[1]
-    y = features.new_zeros(d + 1, len(features))
-    above = features.new_zeros(len(features))
+    d, count = features.shape
+    stretch = stretches(d)
+    y = features.new_zeros(d + 1, count)
+    above = features.new_zeros(count)
     for j in range(d, 0, -1):
-        scaled = features[:, j - 1] * (math.sqrt(2 / 3) * (d + 1) / math.sqrt(j * (j + 1)))
+        scaled = features[j - 1] * float(stretch[j - 1])
         y[j] = above - j * scaled
         above = above + scaled
     y[0] = above
     return y
+
+
+def stretches(d):
+    """s_i of `elevate`, i = 1..d, as a float64 array."""
+    i = np.arange(1, d + 1)
+    return math.sqrt(2 / 3) * (d + 1) / np.sqrt(i * (i + 1))
 
 
 def enclosing_simplex(y):

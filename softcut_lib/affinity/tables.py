@@ -6,7 +6,7 @@ slice reads it back with the same weights (P). A blur along axis j takes, at eve
     a (left + right) + (1 - 2 a) itself,     left, right = key -+ ((d + 1) e_j - 1),
 
 a missing neighbour counting as 0. Each is a bag sum: rows of a table, weighted and added up. This
-is the readable reference, for any device; `kernels_cpu` builds and applies the same tables faster.
+is the readable reference, for any device; `hashed` builds and applies the same lattice faster.
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,19 @@ class Tables:
     start: torch.Tensor
     share: torch.Tensor
 
+    @property
+    def vertices(self):
+        """How many lattice points the batch touches."""
+        return self.left.shape[1] - 1
+
+    def multiply(self, maps, orders, a, scale):
+        """scale * P B P' maps for maps (B, L, N), B the mean over orders of axes."""
+        batch, labels, count = maps.shape
+        table = self.splat(maps.mT.reshape(-1, labels))
+        table = sum(self.blur(table, axes, a) for axes in orders) / len(orders)
+        product = self.slice(table).reshape(batch, count, labels).mT
+        return (product * scale.to(maps.dtype)).contiguous()
+
     def splat(self, values):
         """P' values, (P, L) to (V + 1, L); the last row, the missing vertex, is 0."""
         share = self.share.to(values.dtype)
@@ -44,9 +57,11 @@ class Tables:
 
     def blur(self, table, axes, a):
         """Blur along these axes in turn, (V + 1, L) to (V + 1, L)."""
+        itself = torch.arange(len(table), dtype=torch.int32, device=table.device)
+        taps = torch.tensor([1 - 2 * a, a, a], dtype=table.dtype, device=table.device)
+        taps = taps.expand(len(table), 3)
         for j in axes:
-            neighbours = torch.stack([self.itself, self.left[j], self.right[j]], 1)
-            taps = table.new_tensor([1 - 2 * a, a, a]).expand(len(table), 3)
+            neighbours = torch.stack([itself, self.left[j], self.right[j]], 1)
             table = embedding_bag(neighbours, table, mode="sum", per_sample_weights=taps)
         return table
 
@@ -55,27 +70,22 @@ class Tables:
         weight = self.weight.to(table.dtype)
         return embedding_bag(self.vertex, table, mode="sum", per_sample_weights=weight)
 
-    @property
-    def itself(self):
-        """Each vertex' own row."""
-        return torch.arange(self.left.shape[1], dtype=torch.int32, device=self.left.device)
-
 
 def build_tables(features):
-    """The lattice around the features (B, N, d) of a batch, by sorting.
+    """The lattice around the features (B, d, N) of a batch, by sorting.
 
     Pixels share simplices and simplices share vertices, so the simplices are made unique first,
     and only the vertices of those that remain are looked up.
 
     Example:
         >>> import torch
-        >>> tables = build_tables(torch.tensor([[[0.0], [0.1], [9.0]]]))
+        >>> tables = build_tables(torch.tensor([[[0.0, 0.1, 9.0]]]))
         >>> tables.vertex.T
         tensor([[0, 0, 2],
                 [1, 1, 3]], dtype=torch.int32)
     """
-    batch, count, d = features.shape
-    v, rank, weights = enclosing_simplex(elevate(features.flatten(0, 1)))
+    batch, d, count = features.shape
+    v, rank, weights = enclosing_simplex(elevate(features.transpose(0, 1).flatten(1)))
     image = torch.arange(batch, device=v.device).repeat_interleave(count)
     member, first = unique_columns([image, *v[:d], *rank[:d]])
     keys = vertex_keys(v[:, first], rank[:, first]).flatten(1)  # (d + 1, (d + 1) S)

@@ -12,9 +12,10 @@ KINDS = {
     "dense": (sc.DenseAffinity, {}),
     "nystrom": (sc.NystromAffinity, {}),
     "nystrom-few": (sc.NystromAffinity, {"landmarks": 3}),
-    "lattice-sym": (sc.LatticeAffinity, {"mode": "sym"}),
-    "lattice-plain": (sc.LatticeAffinity, {"mode": "plain"}),
-    "lattice-psd": (sc.LatticeAffinity, {"mode": "psd"}),
+} | {
+    f"lattice-{mode}-{kernel}": (sc.LatticeAffinity, {"mode": mode, "kernel": kernel})
+    for mode in ("sym", "plain", "psd")
+    for kernel in ("auto", "torch")
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -13,6 +13,7 @@ from tests.affinity.kinds import (
     random_image,
     random_maps,
 )
+from tests.elsewhere import DEVICE, Elsewhere, away, here
 
 GRIDS = [(7,), (4, 5), (1, 6), (1, 1), (3, 2, 4)]
 
@@ -124,6 +125,19 @@ def test_repeated_runs_are_identical(kind):
     maps = random_maps(2, 3, 30, 40, dtype=torch.float32)
     first = build(kind, image).matmul(maps)
     assert torch.equal(first, build(kind, image).matmul(maps))
+
+
+@every_kind
+def test_another_device(kind):
+    """Nothing is left on the CPU: results lie on the image's device and are the same numbers."""
+    image, maps = random_image(2, 3, 5, 6), random_maps(2, 2, 5, 6)
+    expected = build(kind, image).matmul(maps)
+    with Elsewhere():
+        affinity = build(kind, away(image))
+        product = affinity.matmul(away(maps))
+        degree = affinity.degree
+    assert product.device == degree.device == DEVICE
+    torch.testing.assert_close(here(product), expected)
 
 
 @every_kind

@@ -140,6 +140,11 @@ class ScribbleNet(CutNet):
             self.steps += 1
         return ScribbleOutput(*super().forward(image), image, step, self.supervision)
 
+    @property
+    def decodes_with_weights(self):
+        """Whether the decoder needs conductances: the dense CRF has its own."""
+        return self.decode not in (None, MEAN_FIELD)
+
     @torch.no_grad()
     def predict(self, image):
         if self.decode != MEAN_FIELD:

@@ -282,6 +282,12 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     resumed = run("tiny-scribbles", **options, runs=tmp_path / "b", resume=True)
     for name in ("best_epoch", "test"):
         assert resumed[name] == whole[name]
+    crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field")
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", crf)
+    after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
+    assert after["experiment"] == "tiny-crf" and after["options"]["decode"] == "mean_field"
+    assert after["test"]["loss"] == whole["test"]["loss"]  # of the probabilities before the CRF
+    assert after["test"]["iou"] != whole["test"]["iou"]
     assert [e["train_loss"] for e in resumed["history"]] == [
         e["train_loss"] for e in whole["history"]
     ]

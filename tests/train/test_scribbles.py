@@ -246,6 +246,7 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
 
     from softcut_lib.train import experiments
     from softcut_lib.train.experiments import Data, run
+    from softcut_lib.train.results import as_row, read_results, write_results
 
     def load(split, scale=1.0):
         horses = sc.SyntheticHorses(split, count=6, size=(32, 40))
@@ -282,6 +283,12 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     resumed = run("tiny-scribbles", **options, runs=tmp_path / "b", resume=True)
     for name in ("best_epoch", "test"):
         assert resumed[name] == whole[name]
+    session = whole["sessions"][-1]
+    rows = [as_row(whole)]
+    written = write_results(
+        tmp_path / "r.json", rows, experiment=("tiny-scribbles", tiny), data="tiny", session=session
+    )
+    assert read_results(tmp_path / "r.json") == written and written["rows"][0]["model"] == "unet-nc"
     crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field")
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", crf)
     after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)

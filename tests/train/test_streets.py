@@ -68,7 +68,7 @@ def test_a_fast_profile_runs(name, labels, channels, tmp_path, capsys, monkeypat
         )
         assert constant == pytest.approx(float(expected), abs=1e-5)
     (folder,) = (tmp_path / "runs" / name).iterdir()
-    assert folder.name.startswith("synthetic-softcut-published-adam-lr0.001-e1x3-batch4")
+    assert folder.name.startswith("synthetic-softcut-published-adam-lr0.001-e1x3-batch4-count2")
     again = ["evaluate", str(folder), "--split", "val", "--out", str(tmp_path / "again.json")]
     few = Data("few", lambda split, scale=1.0: load(split, count=1))
     monkeypatch.setitem(experiments.EXPERIMENTS, name, replace(small, data={"synthetic": few}))

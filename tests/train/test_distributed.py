@@ -152,6 +152,11 @@ def test_shared_out_runs_are_told_apart_and_batches_must_divide(batched):
         batched(devices=0)
 
 
+@pytest.mark.slow
+def test_images_loaded_by_other_processes_are_the_same(batched):
+    assert timeless(batched()[0]) == timeless(batched(workers=1, overwrite=True)[0])
+
+
 def test_runs_on_fewer_images_have_a_folder_of_their_own():
     options = {"optimizer": "adam", "lr": 1e-3, "epochs": 1, "batch": 4, "scale": 1.0}
     config = {"data": "squares", "model": "soft", "seed": 0, "options": options}

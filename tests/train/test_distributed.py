@@ -152,6 +152,18 @@ def test_shared_out_runs_are_told_apart_and_batches_must_divide(batched):
         batched(devices=0)
 
 
+@pytest.mark.slow
+def test_images_loaded_by_other_processes_are_the_same(batched):
+    assert timeless(batched()[0]) == timeless(batched(workers=1, overwrite=True)[0])
+
+
+def test_runs_on_fewer_images_have_a_folder_of_their_own():
+    options = {"optimizer": "adam", "lr": 1e-3, "epochs": 1, "batch": 4, "scale": 1.0}
+    config = {"data": "squares", "model": "soft", "seed": 0, "options": options}
+    few = {**config, "options": {**options, "count": 2}}
+    assert run_name(few) != run_name(config)
+
+
 def test_mixed_precision_trains(batched):
     """The convolutions in bfloat16, the solve and the loss in float32: near, not equal."""
     plain, mixed = batched()[0], batched(precision="bf16-mixed")[0]
@@ -161,6 +173,8 @@ def test_mixed_precision_trains(batched):
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     with pytest.raises(ValueError, match="precision: expected one of 32-true, bf16-mixed"):
         batched(precision="8")
+    with pytest.raises(ValueError, match="16-mixed needs a GPU.*bf16-mixed"):
+        batched(precision="16-mixed")
 
 
 def test_a_budget_in_steps(batched):

@@ -18,16 +18,18 @@ ARROWS = {
     "solvers": {"grid"},
     "cuts": {"grid", "solvers"},
     "layers": {"grid", "solvers", "cuts"},
-    "losses": {"grid"},
+    "affinity": {"solvers"},
+    "losses": {"grid", "affinity"},
     "models": {"grid", "cuts", "layers"},
     "data": set(),
-    "train": {"models", "layers", "losses", "data"},
+    "weak": {"grid", "cuts", "affinity", "losses", "data"},
+    "train": {"models", "layers", "losses", "affinity", "weak", "data", "cuts", "grid"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
-    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "losses"},
+    "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses", "weak"},
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "
-    "IPython monai triton".split()
+    "IPython monai triton torchvision pydensecrf".split()
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from skimage import data, io
 
+import softcut_lib as sc
 from softcut_lib import cli
 from softcut_lib.cli.segment import read_seeds
 from softcut_lib.cuts.interactive import METHODS, interactive_cut
@@ -113,6 +114,30 @@ def test_train_evaluate_reproduce(capsys, tiny, tmp_path):
         (model, seed) for model in ("plain", "soft") for seed in (0, 1)
     ]
     assert str(tmp_path) not in out.read_text()
+
+
+def test_several_labels_are_decoded_by_expansion(capsys, tiny, tmp_path, monkeypatch):
+    """`evaluate` and `reproduce` with --decode min_cut, on three labels."""
+    pytest.importorskip("lightning")
+
+    def build(log=None):
+        net = sc.ScoreAndEdges(sc.BasicNet(channels=(4,), out_channels=3), sc.EdgeNet(channels=4))
+        return sc.CutNet(net, sc.SoftCut(log=log))
+
+    monkeypatch.setitem(TINY.models, "soft", experiments.Model("three labels", build))
+    calls, expand = [], sc.alpha_expansion
+    monkeypatch.setattr(sc, "alpha_expansion", lambda *a, **o: calls.append(1) or expand(*a, **o))
+    common = ["tiny", "--data", "squares", "--epochs", "1"]
+    assert call(capsys, "train", *common, "--model", "soft")[0] == 0
+    folder = next((tmp_path / "runs").rglob("best.ckpt")).parent
+    out = tmp_path / "e.json"
+    status, text, _ = call(capsys, "evaluate", folder, "--decode", "min_cut", "--out", out)
+    figures = json.loads(out.read_text())["test"]["figures"]
+    assert status == 0 and "over 3 images" in text and len(calls) == 3 and min(figures) >= 1
+    decode = ["--models", "soft", "--collect", "--decode", "min_cut", "--out", tmp_path / "r.json"]
+    assert call(capsys, "reproduce", *common, *decode)[0] == 0 and len(calls) == 6
+    (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert row["options"]["decode"] == "min_cut" and row["test"]["figures"] == figures
 
 
 def test_errors_name_what_to_do(capsys, tiny, tmp_path, monkeypatch):

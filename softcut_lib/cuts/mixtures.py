@@ -101,10 +101,7 @@ def grabcut(image, seeds, *, components=5, gamma=50.0, offsets=None, max_iter=10
 
 
 def _one(image, seeds, components, gamma, offsets, max_iter, seed):
-    contrast = torch.cat([jump(image, o).square().sum(1).flatten() for o in offsets]).mean()
-    # an image of one color has no contrast to measure against; any sigma gives the same weights
-    sigma = math.sqrt(float(contrast)) or 1.0
-    weights = image_weights(image, offsets=offsets, sigma=sigma, scale=gamma)
+    weights = contrast_weights(image, offsets, gamma=gamma)
     color = image[0].flatten(1).T.double().numpy()
     mask = (seeds != BACKGROUND).unsqueeze(1)
     if bool((seeds == FOREGROUND).any()):
@@ -113,7 +110,7 @@ def _one(image, seeds, components, gamma, offsets, max_iter, seed):
     models = None
     for _ in range(max_iter):
         models = [
-            _fit_mixture(color[part.flatten().numpy()], components, seed, previous)
+            fit_mixture(color[part.flatten().numpy()], components, seed, previous)
             for part, previous in zip((mask, back), models or (None, None), strict=True)
         ]
         score = models[0].score_samples(color) - models[1].score_samples(color)
@@ -125,8 +122,16 @@ def _one(image, seeds, components, gamma, offsets, max_iter, seed):
     return mask
 
 
-def _fit_mixture(color, components, seed, previous):
-    """A Gaussian mixture of these colors, continued from the previous round's."""
+def contrast_weights(image, offsets, *, gamma=50.0):
+    """Edge weights gamma exp(-beta |dI|^2) / |offset| of one image, beta from its own contrast."""
+    contrast = torch.cat([jump(image, o).square().sum(1).flatten() for o in offsets]).mean()
+    # an image of one color has no contrast to measure against; any sigma gives the same weights
+    sigma = math.sqrt(float(contrast)) or 1.0
+    return image_weights(image, offsets=offsets, sigma=sigma, scale=gamma)
+
+
+def fit_mixture(color, components, seed=0, previous=None):
+    """A Gaussian mixture of these colors (n, C), continued from the previous round's."""
     try:
         from sklearn.mixture import GaussianMixture
     except ModuleNotFoundError as error:

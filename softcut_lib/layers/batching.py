@@ -1,4 +1,4 @@
-"""torch.func.vmap over the soft cut: the new axis becomes part of the batch, or of the labels.
+"""torch.func.vmap over a cut layer: the new axis becomes part of the batch, or of the labels.
 
 Every sample and label is solved by itself, so V batches of B samples are one batch of V B. Where
 only the scores are batched and all labels share the circuit, V L labels of the B circuits do the
@@ -25,14 +25,22 @@ def fold(size, axes, scores, ground, weights):
         inner = labels.shape[1:3]
         return labels.flatten(1, 2), ground, weights, lambda x: (x.unflatten(1, inner), 1)
 
-    def joined(tensor, axis):
-        if tensor is None:
-            return None
-        first = tensor.unsqueeze(0) if axis is None else tensor.movedim(axis, 0)
-        return first.expand(size, *first.shape[1:]).flatten(0, 1)
+    scores, ground, *weights = (
+        None if t is None else joined(size, t, axis)
+        for t, axis in zip((scores, ground, *weights), axes, strict=True)
+    )
+    return scores, ground, weights, lambda x: parted(size, x)
 
-    scores, ground, *weights = map(joined, (scores, ground, *weights), axes)
-    return scores, ground, weights, lambda x: (x.unflatten(0, (size, -1)), 0)
+
+def joined(size, tensor, axis):
+    """(V, B, ...) as one batch (V B, ...); a tensor without the new axis is repeated."""
+    first = tensor.unsqueeze(0) if axis is None else tensor.movedim(axis, 0)
+    return first.expand(size, *first.shape[1:]).flatten(0, 1)
+
+
+def parted(size, tensor):
+    """What `joined` has joined, and where the new axis stands: (tensor (V, B, ...), 0)."""
+    return tensor.unflatten(0, (size, -1)), 0
 
 
 def refuse_batch_rules(*solvers):
@@ -46,9 +54,13 @@ def refuse_batch_rules(*solvers):
             )
 
 
-def refuse_forward_mode(*_):
-    """Refuse jvp and jacfwd."""
-    raise RuntimeError(
-        "soft_cut has no forward-mode derivative (torch.func.jvp, jacfwd, forward_ad); use reverse "
-        "mode: torch.func.vjp, jacrev, grad"
-    )
+def refuse_forward_mode(name):
+    """The rule of a layer called `name` for jvp and jacfwd: to refuse them."""
+
+    def refuse(*_):
+        raise RuntimeError(
+            f"{name} has no forward-mode derivative (torch.func.jvp, jacfwd, forward_ad); use "
+            "reverse mode: torch.func.vjp, jacrev, grad"
+        )
+
+    return refuse

@@ -150,7 +150,7 @@ class _Recorded(torch.autograd.function._SingleLevelFunction):
         )
         return solution, to_ground, *[None] * len(options), *to_weights
 
-    jvp = staticmethod(batching.refuse_forward_mode)
+    jvp = staticmethod(batching.refuse_forward_mode("soft_cut"))
 
 
 def _register():

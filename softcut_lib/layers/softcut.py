@@ -133,7 +133,7 @@ class _SoftCut(torch.autograd.Function):
         )
         return unfold(_SoftCut.apply(scores, ground, run, *weights))
 
-    jvp = staticmethod(batching.refuse_forward_mode)
+    jvp = staticmethod(batching.refuse_forward_mode("soft_cut"))
 
 
 class SoftCut(nn.Module):

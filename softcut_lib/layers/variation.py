@@ -2,26 +2,21 @@
 
     x = argmin 1/2 ||x - z||^2 + sum_pq w_pq |x_p - x_q|
 
-Its sign is the minimum cut. x is constant on blocks, connected regions of equal value. As long as
-neither the blocks nor the order of their values change, the sum is linear, and on a block S
-
-    x_S = mean over S of (z - D'(w s)),        s_pq = sign(x_q - x_p).
-
-So with g = dL/dx and its block means G, the block mean being a symmetric projection,
-
-    dL/dz = G,        dL/dw_pq = -sign(x_q - x_p) (G_q - G_p).
+Its sign is the minimum cut. x is constant on blocks, connected regions of equal value, which is
+what its derivative is made of (blockwise.py).
 """
 
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from softcut_lib import _checks as checks
-from softcut_lib.grid.edges import jump
 from softcut_lib.grid.system import GridSystem
-from softcut_lib.layers import arguments
+from softcut_lib.layers import arguments, operator
+from softcut_lib.layers.blockwise import Blockwise
 from softcut_lib.solvers.interface import ConvergenceWarning, SolveInfo
 
 PUBLISHED_STEPS = 35
@@ -59,9 +54,12 @@ def total_variation(
 
     Raises:
         ValueError, TypeError: naming the argument, what was expected and what arrived.
+        RuntimeError: forward-mode differentiation (torch.func.jvp, jacfwd), torch.export.
         A `ConvergenceWarning` where an accurate solution missed `tol`.
 
-    The solution has first derivatives almost everywhere, and zero second ones.
+    The solution has first derivatives almost everywhere, and zero second ones. torch.func.vmap
+    folds its axis into the batch: each sample and label is solved by itself, by every method.
+    torch.compile leaves the layer out of its graphs.
 
     Source: thesis, eq. 13 (with the missing 1/2) and Algorithm 1; Djolonga and Krause 2017.
 
@@ -74,17 +72,14 @@ def total_variation(
     _check_options(refine, tol, max_iter, method, kernel, blocks)
     scores, _, weights = arguments.prepare(scores, None, weights)
     offsets = arguments.check_shapes(scores, None, weights, offsets)
-    if check:
-        arguments.check_values(scores, None, weights)
-    with torch.no_grad():
-        system = GridSystem(weights, offsets=offsets, grid=scores.shape[2:], check=False)
-        kernel = _choose(kernel, method, system)
-        x, labels, info = _solve(system, scores, refine, tol, max_iter, method, kernel, blocks)
-    if log is not None:
-        log(info)
-    if method == "accurate":
-        _warn_unless_accurate(info, scores, tol)
-    return _Blockwise.apply(scores, x, labels, offsets, *weights)
+    if operator.recording(scores) and not torch.compiler.is_dynamo_compiling():
+        raise RuntimeError(
+            "total_variation cannot be recorded (torch.export, make_fx, torch.func.linearize): its "
+            "blocks depend on values; call it in eager mode, or use soft_cut"
+        )
+    kernel = _choose(kernel, method, offsets, scores.device)
+    run = _Run(offsets, refine, tol, max_iter, method, kernel, blocks, log, check)
+    return Blockwise.apply(scores, offsets, run, *weights)[0]
 
 
 @dataclass(frozen=True)
@@ -102,28 +97,54 @@ class VariationInfo(SolveInfo):
     blocks: torch.Tensor | None = None
 
 
-def _solve(system, scores, refine, tol, max_iter, method, kernel, blocks):
+class _Run(NamedTuple):
+    """The options of one solve: ``run(scores, weights) -> (x in float64, block numbers)``."""
+
+    offsets: tuple
+    refine: bool
+    tol: float
+    max_iter: int | None
+    method: str
+    kernel: str
+    blocks: str
+    log: object
+    check: bool
+
+    def __call__(self, scores, weights):
+        if self.check:
+            arguments.check_values(scores, None, weights)
+        system = GridSystem(weights, offsets=self.offsets, grid=scores.shape[2:], check=False)
+        x, labels, info = _solve(system, scores, self)
+        if self.log is not None:
+            self.log(info)
+        if self.method == "accurate":
+            _warn_unless_accurate(info, self.tol)
+        return x, labels
+
+
+def _solve(system, scores, run):
     """(x in float64, block numbers, info)."""
     from softcut_lib.layers import chains, decomposition, dual, isotonic
 
     z = scores.detach().double()
     weights = [system.labeled(w).detach().double() for w in system.weights]
     labels, steps = None, torch.zeros(z.shape[:2], dtype=torch.long)
-    if kernel == "flow":
+    if run.kernel == "flow":
         x, labels, steps, gap = decomposition.exact(system, scores)
-    elif kernel == "torch":
+    elif run.kernel == "torch":
         x, steps, gap = dual.dual_ascent(
-            z, weights, system.offsets, tol=tol, max_iter=max_iter or MOST_STEPS, refine=refine
-        )
+            z, weights, system.offsets,
+            tol=run.tol, max_iter=run.max_iter or MOST_STEPS, refine=run.refine,
+        )  # fmt: skip
     else:
-        budget = None if method == "accurate" else max_iter or PUBLISHED_STEPS
+        budget = None if run.method == "accurate" else run.max_iter or PUBLISHED_STEPS
         x, currents = chains.on_chains(system, scores, budget)
         x, currents = x.to(z.device), [u.to(z.device) for u in currents]
         if budget is not None:
             steps = steps + budget
-            x = isotonic.refine_order(x, z, weights, system.offsets) if refine else x
+            x = isotonic.refine_order(x, z, weights, system.offsets) if run.refine else x
         gap = dual.duality_gap(x, z, currents, weights, system.offsets)
-    if blocks == "value":
+    if run.blocks == "value":
         labels = decomposition.value_blocks(x)
     elif labels is None:
         labels = decomposition.connected_blocks(system, x)
@@ -131,67 +152,15 @@ def _solve(system, scores, refine, tol, max_iter, method, kernel, blocks):
     gap = gap.to(z.device).clamp(min=0)
     residual = (2 * gap).sqrt() / torch.where(norm == 0, 1, norm)
     info = VariationInfo(
-        solver=f"total variation, {method}",
-        kernel=kernel,
+        solver=f"total variation, {run.method}",
+        kernel=run.kernel,
         iterations=steps.to(z.device),
         residual=residual,
-        converged=residual <= tol,
+        converged=residual <= run.tol,
         gap=gap,
         blocks=(labels.flatten(2).amax(2) + 1).to(z.device),
     )
     return x.to(z), labels.to(z.device), info
-
-
-class _Blockwise(torch.autograd.Function):
-    """x, with the derivative that it has while its blocks and their order stay as they are."""
-
-    @staticmethod
-    def forward(scores, x, labels, offsets, *weights):
-        return x.to(scores.dtype, copy=True)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _, x, labels, ctx.offsets, *weights = inputs
-        ctx.shared = [w.dim() < output.dim() for w in weights]
-        ctx.save_for_backward(x, labels)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, labels = ctx.saved_tensors
-        mean = block_mean(gradient, labels)
-        to_weights = []
-        for k, (offset, shared) in enumerate(zip(ctx.offsets, ctx.shared, strict=True)):
-            slope = None
-            if ctx.needs_input_grad[4 + k]:
-                slope = -jump(x, offset).sign().to(mean) * jump(mean, offset)
-                slope = slope.sum(1) if shared else slope
-            to_weights.append(slope)
-        return mean, None, None, None, *to_weights
-
-
-def block_mean(values, labels):
-    """The mean of the values over every block, placed at all its pixels.
-
-    Args:
-        values: (B, L, *grid).
-        labels: long (B, L, *grid), block numbers from 0 in every sample and label.
-
-    Returns:
-        Tensor like values. As a matrix it is symmetric and a projection.
-
-    Source: thesis, Algorithm 1, lines 3-5 (with a plus sign).
-
-    Example:
-        >>> import torch
-        >>> from softcut_lib.layers.variation import block_mean
-        >>> block_mean(torch.tensor([[[1.0, 3.0, 5.0]]]), torch.tensor([[[0, 0, 1]]]))
-        tensor([[[2., 2., 5.]]])
-    """
-    flat, number = values.flatten(2), labels.flatten(2)
-    empty = flat.new_zeros(*flat.shape[:2], int(number.max()) + 1)
-    size = empty.scatter_add(2, number, torch.ones_like(flat))
-    mean = empty.scatter_add(2, number, flat) / size.clamp(min=1)
-    return mean.gather(2, number).view(values.shape)
 
 
 def _check_options(refine, tol, max_iter, method, kernel, blocks):
@@ -210,29 +179,29 @@ def _check_options(refine, tol, max_iter, method, kernel, blocks):
         )
 
 
-def _choose(kernel, method, system):
+def _choose(kernel, method, offsets, device):
     """The kernel that runs, where the offsets allow it."""
-    count = len(system.offsets)
+    count = len(offsets)
     if method == "published":
         if count != 2:
             raise ValueError(
                 "method='published' alternates between the chains of two offsets, such as columns "
-                f"and rows, got {count} offsets {system.offsets}; use method='accurate'"
+                f"and rows, got {count} offsets {offsets}; use method='accurate'"
             )
         return "chains"
     if kernel == "chains" and count != 1:
         raise ValueError(
-            f"kernel='chains' is exact for one offset only, got {count} offsets {system.offsets}; "
+            f"kernel='chains' is exact for one offset only, got {count} offsets {offsets}; "
             "use kernel='flow'"
         )
     if kernel != "auto":
         return kernel
-    if system.device.type != "cpu":
+    if device.type != "cpu":
         return "torch"
     return "chains" if count == 1 else "flow"
 
 
-def _warn_unless_accurate(info, scores, tol):
+def _warn_unless_accurate(info, tol):
     missed = ~info.converged
     if bool(info.converged.all()) or bool(info.residual[missed].isnan().all()):
         return  # scores that are not finite speak for themselves

@@ -28,21 +28,39 @@ def maps_and_labels(name, maps, target, ignore_index=255, *, values=True):
         TypeError: if either is no tensor or of the wrong dtype.
         ValueError: if the shapes, the devices or the labels do not fit.
     """
+    maps = wide_maps(name, maps)
+    labels, known = known_labels("target", target, name, maps, ignore_index, values=values)
+    # Replaced, not multiplied by zero: a void pixel may hold an infinity (padding).
+    return torch.where(known[:, None], maps, 0), labels, known
+
+
+def wide_maps(name, maps):
+    """Refuse anything but floating maps (B, L, *grid); float32 or wider comes back."""
     check.is_tensor(name, maps)
-    check.is_tensor("target", target)
     if not maps.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {maps.dtype}; call .float()")
-    _fit(name, maps, target)
+    if maps.dim() < 3 or maps.numel() == 0:
+        raise ValueError(
+            f"{name} must have shape (B, L, *grid) with every size at least 1, "
+            f"got {tuple(maps.shape)}; a single map needs its batch and label axes: x[None, None]"
+        )
+    # Half precision holds neither a sum over an image nor the log of a small probability.
+    return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
+
+
+def known_labels(name, target, maps_name, maps, ignore_index=255, *, values=True):
+    """Check long labels (B, *grid) beside their maps; void becomes 0, and which are known."""
+    check.is_tensor(name, target)
+    if target.dtype != torch.long:
+        raise TypeError(f"{name} must be torch.int64 labels, got {target.dtype}; call .long()")
+    pixel_shape(name, target, maps_name, maps)
     if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
         raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}")
     known = target != ignore_index
     labels = torch.where(known, target, 0)
     if values:
-        _labels_in_range(maps.shape[1], labels, ignore_index)
-    # Half precision holds neither a sum over an image nor the log of a small probability.
-    maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
-    # Replaced, not multiplied by zero: a void pixel may hold an infinity (padding).
-    return torch.where(known[:, None], maps, 0), labels, known
+        _labels_in_range(name, maps.shape[1], labels, ignore_index)
+    return labels, known
 
 
 def membership(labels, known, like):
@@ -76,40 +94,34 @@ def reduce(values, reduction):
     return values if reduction == "none" else getattr(values, reduction)()
 
 
-def _fit(name, maps, target):
-    if maps.dim() < 3 or maps.numel() == 0:
-        raise ValueError(
-            f"{name} must have shape (B, L, *grid) with every size at least 1, "
-            f"got {tuple(maps.shape)}; a single map needs its batch and label axes: x[None, None]"
-        )
-    if target.dtype != torch.long:
-        raise TypeError(f"target must be torch.int64 labels, got {target.dtype}; call .long()")
+def pixel_shape(name, target, maps_name, maps):
+    """Refuse anything but one value per pixel of the maps, (B, *grid), on their device."""
     expected = (maps.shape[0], *maps.shape[2:])
     if tuple(target.shape) != expected:
-        advice = "the target has no label axis"
+        advice = f"the {name} has no label axis"
         if tuple(target.shape) == (expected[0], 1, *expected[1:]):
-            advice = "drop its label axis: target[:, 0]"
+            advice = f"drop its label axis: {name}[:, 0]"
         elif tuple(target.shape) == tuple(maps.shape):
-            advice = "pass labels, not one map per label: target.argmax(dim=1)"
+            advice = f"pass labels, not one map per label: {name}.argmax(dim=1)"
         elif tuple(target.shape) == expected[1:]:
-            advice = "add its batch axis: target[None]"
+            advice = f"add its batch axis: {name}[None]"
         raise ValueError(
-            f"target must have shape {expected}, that of {name} {tuple(maps.shape)} without its "
-            f"label axis, got {tuple(target.shape)}; {advice}"
+            f"{name} must have shape {expected}, that of {maps_name} {tuple(maps.shape)} without "
+            f"its label axis, got {tuple(target.shape)}; {advice}"
         )
     if maps.device != target.device:
         raise ValueError(
-            f"target must be on the device of {name}, {maps.device}, got {target.device}; "
+            f"{name} must be on the device of {maps_name}, {maps.device}, got {target.device}; "
             "move one of them with .to(...)"
         )
 
 
-def _labels_in_range(count, labels, ignore_index):
+def _labels_in_range(name, count, labels, ignore_index):
     highest = max(count - 1, 1)
     low, high = (int(v) for v in torch.aminmax(labels))
     if low < 0 or high > highest:
         kind = "one map: background 0, foreground 1" if count == 1 else f"{count} maps"
         raise ValueError(
-            f"target must hold labels 0..{highest} ({kind}) or {ignore_index} for void, "
+            f"{name} must hold labels 0..{highest} ({kind}) or {ignore_index} for void, "
             f"got labels from {low} to {high}; remap them, or mark them void"
         )

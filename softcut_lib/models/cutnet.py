@@ -59,9 +59,11 @@ class CutNet(nn.Module):
         net: module, image (B, C, *grid) -> (scores (B, L, *grid), weights); a plain score net
             that returns only a tensor is allowed where neither cut nor decoder needs weights.
         cut: called as ``cut(scores, weights) -> (B, L, *grid)``; None for no cut.
-        decode: used by `predict` alone: called as ``decode(scores, weights)`` on the scores
-            *before* the cut and returning a mask; "min_cut" for `softcut_lib.min_cut`; None for the
-            threshold 1/2 of ``prob`` (several labels: the largest).
+        decode: used by `predict` alone, on the scores *before* the cut. "min_cut": the minimum cut,
+            by `softcut_lib.min_cut` for one label and by `softcut_lib.alpha_expansion` for several,
+            with the cut's offsets, on the CPU wherever the network is. A callable
+            ``decode(scores, weights)`` that returns a mask; or None for the threshold 1/2 of
+            ``prob`` (several labels: the largest).
 
     Returns (when called):
         `CutOutput`: scores, weights, output, prob.
@@ -117,13 +119,21 @@ class CutNet(nn.Module):
             return harden(self(image).prob)
         scores, weights = self._run(image)
         self._need(weights, "decode")
-        decode = self.decode
-        if decode == "min_cut":
-            from softcut_lib import min_cut as decode
-        mask = decode(scores, weights)
+        mask = (
+            self._cut(scores, weights) if self.decode == "min_cut" else self.decode(scores, weights)
+        )
         if mask.dim() == scores.dim():
             mask = mask[:, 0] if mask.shape[1] == 1 else mask.long().argmax(1)
         return mask.long()
+
+    def _cut(self, scores, weights):
+        """The minimum cut, or expansions, of the energy that the network's numbers define."""
+        from softcut_lib import alpha_expansion, min_cut
+
+        solve = min_cut if scores.shape[1] == 1 else alpha_expansion
+        offsets = getattr(self.cut, "offsets", None)
+        mask = solve(scores.cpu(), [w.cpu() for w in weights], offsets=offsets)
+        return mask.to(scores.device)
 
     def _run(self, image):
         result = self.net(image)

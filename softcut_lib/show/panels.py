@@ -63,10 +63,10 @@ def images(pictures, *, titles=None, kinds=None, columns=None, limits=None, alt)
         if len(given) != count:
             raise ValueError(f"{name} must hold one entry per picture, {count}, got {len(given)}")
     columns = columns or {2: 2, 4: 2}.get(count, 3)
-    panels = [_panel(p, k) for p, k in zip(pictures, kinds)]
+    panels = [panel(p, k) for p, k in zip(pictures, kinds)]
     fig, axes = _arrange(panels, min(columns, count), any(titles))
-    for (ax, bar), panel, title, limit in zip(axes, panels, titles, limits):
-        _draw(ax, bar, *panel, limit)
+    for (ax, bar), part, title, limit in zip(axes, panels, titles, limits):
+        draw_panel(ax, bar, *part, limit)
         ax.set_title(title, pad=5)
     return picture(fig, alt)
 
@@ -100,7 +100,7 @@ def _arrange(panels, columns, titled):
     return fig, axes
 
 
-def _panel(values, kind):
+def panel(values, kind=None):
     """A picture as an array (h, w) or (h, w, 3), with its kind."""
     if isinstance(values, list | tuple):
         values, kind = mean_conductance(values), kind or "conductance"
@@ -126,7 +126,8 @@ def _panel(values, kind):
     return values.numpy(), kind
 
 
-def _draw(ax, bar, values, kind, limits):
+def draw_panel(ax, bar, values, kind, limits=None):
+    """Draw an array of one kind into ax, and its color bar, where it has one, at the place bar."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
@@ -218,8 +219,8 @@ def overlay_mask(image, mask, *, color=(1.0, 0.85, 0.1), dim=0.35):
         >>> overlay_mask(torch.ones(5, 5), torch.eye(5) > 0).shape
         torch.Size([3, 5, 5])
     """
-    values, _ = _panel(image, "image")
-    inside, _ = _panel(mask, "mask")
+    values, _ = panel(image, "image")
+    inside, _ = panel(mask, "mask")
     if values.shape[:2] != inside.shape:
         raise ValueError(f"mask must have the image's shape {values.shape[:2]}, got {inside.shape}")
     values = torch.as_tensor(values).float()

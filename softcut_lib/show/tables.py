@@ -1,13 +1,13 @@
 """Tables whose numbers come from code: text in a terminal, HTML on a page (chapters 10, A2).
 
-`results_table` puts the runs of a results file beside the numbers that a paper prints, and
-`provenance_table` says how each run was made.
+`results_table` puts the runs of a results file beside the numbers that a paper prints,
+`provenance_table` says how each run was made, and `comparison_table` shows cuts side by side.
 """
 
 from html import escape
 from statistics import fmean
 
-__all__ = ["Table", "provenance_table", "results_table", "table"]
+__all__ = ["Table", "comparison_table", "provenance_table", "results_table", "table"]
 
 METRICS = {"iou": "miou", "loss": "loss", "figures": "figures"}  # ours -> the papers' file
 
@@ -141,3 +141,32 @@ def provenance_table(results, *, caption=""):
         )
     header = ["model", "seed", "command", "commit", "date", "device", "time"]
     return table(header, rows, caption=caption)
+
+
+def comparison_table(rows, *, caption=""):
+    """Cuts side by side: what each has learned, the direction of its gradient, what it costs.
+
+    Args:
+        rows: from `softcut_lib.train.contenders.side_by_side`.
+        caption: a sentence above the table.
+
+    Returns:
+        A `Table`: IoU and figures on the test pictures, cosine of the gradients of scores and of
+        weights with finite differences, milliseconds of both passes; a dash where a row has none.
+
+    Example:
+        >>> row = dict(name="soft cut", iou=0.5, iou_bracket=0.02, figures=4.0, scores=1.0,
+        ...            weights=0.98, forward=0.0012, backward=0.001)
+        >>> comparison_table([row])
+        cut       test IoU     figures  cos scores  cos weights  forward ms  backward ms
+        soft cut  0.50 (0.02)  4.00     1.00        0.98         1.20        1.00
+    """
+    header = [
+        "cut", "test IoU", "figures", "cos scores", "cos weights", "forward ms", "backward ms",
+    ]  # fmt: skip
+    cells = []
+    for row in rows:
+        iou = None if row["iou"] is None else (row["iou"], row["iou_bracket"])
+        spent = [None if row[p] is None else 1e3 * row[p] for p in ("forward", "backward")]
+        cells.append([row["name"], iou, row["figures"], row["scores"], row["weights"], *spent])
+    return table(header, cells, digits=2, caption=caption)

@@ -31,9 +31,14 @@ from softcut_lib.solvers.kernels_hierarchy import (
     HEIGHT,
     START,
     WIDTH,
-    allocate,
+    fields_of,
+    first_level,
+    lay_out,
     set_up,
+    workspace,
 )  # fmt: skip
+
+SCRATCH = 24  # the first of the six arrays of a workspace that a solve may use
 
 
 @compiled(fastmath=LOOSE)
@@ -129,13 +134,15 @@ def _residual(plan, ground, links, rhs, x, q, nine):
 
 @compiled(fastmath=LOOSE)
 def _solve(
-    plan, levels, ground, links, inverse, shares, fill, parts, rhs, x, nine, tol, max_iter, history,
-    report,
+    plan, levels, memory, scratch, rhs, x, nine, tol, max_iter, history, report
 ):  # fmt: skip
     """Preconditioned conjugate gradients for one system; returns the number of steps."""
+    ground, links, inverse, shares, fill, parts, _, _ = fields_of(memory)
     end, size, width = plan[levels - 1, END], plan[0, END], plan[0, WIDTH]
-    b, z, t = np.zeros(end, rhs.dtype), np.zeros(end, rhs.dtype), np.zeros(end, rhs.dtype)
-    p, q, answer = np.zeros(size, x.dtype), np.zeros(size, x.dtype), np.zeros(size, x.dtype)
+    scratch[SCRATCH:, :end] = 0
+    b, z, t = scratch[SCRATCH, :end], scratch[SCRATCH + 1, :end], scratch[SCRATCH + 2, :end]
+    p, q = scratch[SCRATCH + 3, :size], scratch[SCRATCH + 4, :size]
+    answer = scratch[SCRATCH + 5, :size]
     r, number, first, pitch = b[:size], x.dtype.type, plan[0, FIRST], width + MARGIN
     for i in range(plan[0, HEIGHT]):
         r[first + i * pitch : first + i * pitch + width] = rhs[i * width : (i + 1) * width]
@@ -171,62 +178,64 @@ def _step(length, p, q, x, r):
 
 
 @compiled()
-def _build(plan, m, fields, nine):
-    """The levels of matrix m; returns how many there are."""
-    ground, links, inverse, shares, fill, parts, leaks, sink = fields
-    return set_up(
-        plan, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], leaks[m], sink[m], nine
-    )
+def _build(plan, m, matrices, circuit, memory, nine):
+    """The levels of matrix m, in this memory; returns how many there are."""
+    ground, links, inverse, shares, fill, parts, leaks, sink = fields_of(memory)
+    first_level(plan[0], circuit, m, matrices, ground, links, nine)
+    return set_up(plan, ground, links, inverse, shares, fill, parts, leaks, sink, nine)
 
 
 @compiled()
-def _solve_one(plan, levels, m, fields, nine, s, rhs, x, options, steps, history, report):
-    ground, links, inverse, shares, fill, parts, _, _ = fields
+def _solve_one(plan, levels, memory, scratch, nine, s, rhs, x, options, steps, history, report):
     steps[s] = _solve(
-        plan, levels, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], rhs[s], x[s],
-        nine, options[0], options[1], history[s], report[s],
+        plan, levels, memory, scratch, rhs[s], x[s], nine, options[0], options[1], history[s],
+        report[s],
     )  # fmt: skip
 
 
-def _by_matrix(plan, fields, rhs, x, nine, options, steps, history, report):
-    """Build each matrix and solve its systems, one thread to a matrix."""
-    matrices = len(fields[0])
-    share = len(rhs) // matrices
-    for m in prange(matrices):
-        levels = _build(plan, m, fields, nine)
-        for s in range(m * share, m * share + share):
-            _solve_one(plan, levels, m, fields, nine, s, rhs, x, options, steps, history, report)
+def _by_matrix(plan, circuit, memory, matrices, rhs, x, nine, options, steps, history, report):
+    """Build each matrix and solve its systems; each thread does so in memory of its own."""
+    lanes, share = len(memory), len(rhs) // matrices
+    for lane in prange(lanes):
+        mine = memory[lane]
+        for m in range(lane, matrices, lanes):
+            levels = _build(plan, m, matrices, circuit, mine, nine)
+            for s in range(m * share, m * share + share):
+                _solve_one(
+                    plan, levels, mine, mine, nine, s, rhs, x, options, steps, history, report
+                )
 
 
-def _by_system(plan, fields, rhs, x, nine, options, steps, history, report):
-    """Build all matrices, then solve, one thread to a system."""
-    matrices = len(fields[0])
-    levels, share = np.empty(matrices, np.int64), len(rhs) // matrices
+def _by_system(plan, circuit, memory, matrices, rhs, x, nine, options, steps, history, report):
+    """Build all matrices, fewer than threads, then solve: a thread's share is every n-th system."""
+    levels, lanes, share = np.empty(matrices, np.int64), len(memory), len(rhs) // matrices
     for m in range(matrices):
-        levels[m] = _build(plan, m, fields, nine)
-    for s in prange(len(rhs)):
-        m = s // share
-        _solve_one(plan, levels[m], m, fields, nine, s, rhs, x, options, steps, history, report)
+        levels[m] = _build(plan, m, matrices, circuit, memory[m], nine)
+    for lane in prange(lanes):
+        for s in range(lane, len(rhs), lanes):
+            m = s // share
+            _solve_one(
+                plan, levels[m], memory[m], memory[lane], nine, s, rhs, x, options, steps, history,
+                report,
+            )  # fmt: skip
 
 
 @compiled()
-def _cycle_all(plan, fields, rhs, x, nine):
+def _cycle_all(plan, circuit, memory, matrices, rhs, x, nine):
     """One cycle for each system."""
-    ground, links, inverse, shares, fill, parts, _, _ = fields
     width, first, pitch = plan[0, WIDTH], plan[0, FIRST], plan[0, WIDTH] + MARGIN
-    share = len(rhs) // len(ground)
+    share = len(rhs) // matrices
+    ground, links, inverse, shares, fill, parts, _, _ = fields_of(memory[0])
+    b, z, t = memory[0, SCRATCH], memory[0, SCRATCH + 1], memory[0, SCRATCH + 2]
+    levels = 0
     for s in range(len(rhs)):
-        m = s // share
-        levels = _build(plan, m, fields, nine)
-        size = plan[levels - 1, END]
-        b, z, t = np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype), np.zeros(size, rhs.dtype)
+        if s % share == 0:
+            levels = _build(plan, s // share, matrices, circuit, memory[0], nine)
+        memory[0, SCRATCH:] = 0
         for i in range(plan[0, HEIGHT]):
             k = first + i * pitch
             b[k : k + width] = rhs[s, i * width : (i + 1) * width]
-        _cycle(
-            plan, levels, ground[m], links[m], inverse[m], shares[m], fill[m], parts[m], b, z, t,
-            nine,
-        )  # fmt: skip
+        _cycle(plan, levels, ground, links, inverse, shares, fill, parts, b, z, t, nine)
         for i in range(plan[0, HEIGHT]):
             k = first + i * pitch
             x[s, i * width : (i + 1) * width] = z[k : k + width]
@@ -239,10 +248,10 @@ _system_threads = compiled(parallel=PARALLEL)(_by_system)
 
 def one_cycle(system, rhs):
     """V rhs for every sample and label."""
-    plan, fields, nine = allocate(system)
+    plan, circuit, matrices, nine = lay_out(system)
     flat = rhs.detach().reshape(rhs.shape[:2].numel(), -1).contiguous().numpy()
     x = np.empty_like(flat)
-    call(_cycle_all, plan, fields, flat, x, nine)
+    call(_cycle_all, plan, circuit, workspace(plan, 1, flat.dtype), matrices, flat, x, nine)
     return torch.from_numpy(x).view(rhs.shape)
 
 
@@ -253,8 +262,8 @@ def run(system, rhs, x, options):
         (steps (B, L), squared norms of the recurrence's residual (steps + 1, B, L), true residual
         ||rhs - A x||, ||x||, ||rhs||, ||A||_inf, each (B, L)).
     """
-    plan, fields, nine = allocate(system)
-    count, matrices, threads = rhs.shape[:2].numel(), len(fields[0]), torch.get_num_threads()
+    plan, circuit, matrices, nine = lay_out(system)
+    count, threads = rhs.shape[:2].numel(), torch.get_num_threads()
     flat = rhs.detach().reshape(count, -1).contiguous().numpy()
     steps, report = np.zeros(count, np.int64), np.empty((count, 4))
     history = np.empty((count, options.max_iter + 1))  # untouched pages take no memory
@@ -264,8 +273,12 @@ def run(system, rhs, x, options):
         loop = _matrix_threads if matrices >= min(threads, count) else _system_threads
     limits = (float(options.tol), options.max_iter)
     answer = x.view(count, -1).numpy()
+    memory = workspace(plan, min(threads, count), flat.dtype)
     with numba_threads(threads) if parallel else nullcontext():
-        call(loop, plan, fields, flat, answer, nine, limits, steps, history, report)
+        call(
+            loop, plan, circuit, memory, matrices, flat, answer, nine, limits, steps, history,
+            report,
+        )  # fmt: skip
     # a system that was done earlier keeps its last value
     history = history[np.arange(count), np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
     report[:, :3] = np.sqrt(report[:, :3])

@@ -11,7 +11,7 @@ import numpy as np
 
 from softcut_lib.solvers.compiling import LOOSE, compiled
 from softcut_lib.solvers.kernels_coarse import galerkin, interpolate
-from softcut_lib.solvers.kernels_elimination import MARGIN, eliminate_5, eliminate_9
+from softcut_lib.solvers.kernels_elimination import MARGIN, SW, eliminate_5, eliminate_9
 
 # offsets of a pixel's later neighbors, in the order of the rows of `links`: E, S, SE, SW
 LATER = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -108,34 +108,61 @@ def fused_grid(system):
     return (*grid, offsets) if set(offsets) <= set(LATER) else None
 
 
-def allocate(system):
-    """(plan, fields of every matrix, nine?): the first level filled, the others not yet.
+FIELDS = 30  # arrays of the length of all levels: `fields_of` names the first 24, then scratch
 
-    Fields, for M matrices and N numbers on all levels together: ground (M, N), links (M, 4, N),
-    inverse (M, N), shares (M, 4, N), fill (M, 2, N), parts (M, 8, N), leaks (M, 3, N), sink (M, N).
+
+def lay_out(system):
+    """(plan, circuit, number of matrices, nine?): what the kernels need to know of a system.
+
+    A circuit is (ground, links to E, S, SE, SW): arrays (M, rows, columns) as they are, copied only
+    where they are not contiguous; M is the batch, or batch x labels where they depend on the label.
+    A direction without links has an empty array.
     """
     height, width, offsets = fused_grid(system)
-    levels = plan(height, width)
-    nine = any(LATER.index(offset) > 1 for offset in offsets)
-    labeled = system.labeled(system.ground)
-    count = system.batch * (system.labels or 1)
-    n = int(levels[-1, END])
-    ground, inverse, sink = (labeled.new_empty(count, n) for _ in range(3))
-    links, shares = (labeled.new_empty(count, 4, n) for _ in range(2))
-    fill, parts, leaks = (labeled.new_empty(count, k, n) for k in (2, 8, 3))
-    end, first, pitch = int(levels[0, END]), int(levels[0, FIRST]), width + MARGIN
-    ground[:, :end] = 1
-    links[:, : 4 if nine else 2, :end] = 0
-    inside = slice(first, first + height * pitch)
-    lead = (system.batch, system.labels or 1)
-    ground[:, inside].view(*lead, height, pitch)[..., :width] = labeled.view(
-        *labeled.shape[:2], height, width
-    )
+    ground = system.labeled(system.ground).detach()
+    ground = ground.reshape(*ground.shape[:2], height, width)
+    links = [ground.new_empty(0, 0, 0, 0)] * len(LATER)
     for w, offset in zip(system.weights, offsets, strict=True):
-        down, right = offset
-        rows, columns, start = height - down, width - abs(right), max(-right, 0)
-        place = links[:, LATER.index(offset), inside].view(*lead, height, pitch)
-        w = system.labeled(w)
-        place[..., :rows, start : start + columns] += w.reshape(*w.shape[:2], rows, columns)
-    arrays = (ground, links, inverse, shares, fill, parts, leaks, sink)
-    return levels, tuple(array.numpy() for array in arrays), nine
+        direction, w = LATER.index(offset), system.labeled(w).detach()
+        rows, columns = height - offset[0], width - abs(offset[1])
+        w = w.reshape(*w.shape[:2], max(rows, 0), max(columns, 0))
+        # an offset and its opposite give links of the same direction, and those add up
+        links[direction] = links[direction] + w if len(links[direction]) else w
+    circuit = [array.flatten(0, 1).contiguous().numpy() for array in (ground, *links)]
+    nine = any(LATER.index(offset) > 1 for offset in offsets)
+    return plan(height, width), tuple(circuit), system.batch * (system.labels or 1), nine
+
+
+def workspace(levels, lanes, dtype):
+    """Memory for one hierarchy in each of `lanes` threads.
+
+    One array, so that it comes from memory the process has already used, or in huge pages: fresh
+    pages would cost as much as the building. It is used again for one matrix after the other.
+    """
+    return np.empty((lanes, FIELDS, int(levels[-1, END])), dtype)
+
+
+@compiled()
+def fields_of(memory):
+    """ground, links, inverse, shares, fill, parts, leaks, sink of one hierarchy."""
+    return (
+        memory[0], memory[1:5], memory[5], memory[6:10], memory[10:12], memory[12:20],
+        memory[20:23], memory[23],
+    )  # fmt: skip
+
+
+@compiled(fastmath=LOOSE)
+def first_level(level, circuit, m, matrices, ground, links, nine):
+    """Copy matrix m of a circuit to the finest level."""
+    _open_level(level, ground, links, nine)
+    pitch, one = level[WIDTH] + MARGIN, circuit[0][m // (matrices // len(circuit[0]))]
+    for i in range(level[HEIGHT]):
+        k = level[FIRST] + i * pitch
+        ground[k : k + level[WIDTH]] = one[i]
+    for direction in range(4):
+        w = circuit[1 + direction]
+        if len(w):
+            one = w[m // (matrices // len(w))]
+            for i in range(one.shape[0]):
+                k = level[FIRST] + i * pitch + (direction == SW)
+                links[direction, k : k + one.shape[1]] = one[i]

@@ -1,8 +1,7 @@
 """Result files: what `softcut reproduce` writes and what the pages read (chapter 10, reproduction).
 
-One file for each experiment and data set, `book/results/<experiment>-<data>.json`: where the
-numbers come from, and one row per model and seed that keeps every test image's metrics, so that
-paired differences can be made later.
+One file for each experiment and data set, `book/results/<experiment>-<data>.json`: where numbers
+come from, and a row per model and seed with every test image's metrics, for paired differences.
 """
 
 from __future__ import annotations
@@ -169,14 +168,8 @@ def results_path(
     """
     home = Path(__file__).resolve().parents[2] / "book"
     book = home if home.is_dir() else Path("book")
-    parts = [
-        experiment,
-        data,
-        profile * (profile != "full"),
-        f"scale{scale:g}" * (scale != 1),
-        decode,
-        tested,
-    ]
+    parts = [experiment, data, profile * (profile != "full"), f"scale{scale:g}" * (scale != 1)]
+    parts += [decode, tested]
     return book / "results" / f"{'-'.join(part for part in parts if part)}.json"
 
 
@@ -203,11 +196,13 @@ def book_file(name: str, path=None) -> Path:
     )
 
 
-def recorded(experiment: str, data: str, *, models=(), path=None) -> tuple[dict | None, list]:
+def recorded(
+    experiment: str, data: str, *, models=(), scale: float = 1.0, decode=None, path=None
+) -> tuple[dict | None, list]:
     """The recorded runs of an experiment, and which of ``models`` they lack.
 
     Args:
-        experiment, data: as in the file's name, `book/results/<experiment>-<data>.json`.
+        experiment, data, scale, decode: as in the file's name, see `results_path`.
         models: rows that a page wants to show.
         path: the file, where it lies elsewhere.
 
@@ -215,14 +210,15 @@ def recorded(experiment: str, data: str, *, models=(), path=None) -> tuple[dict 
         (content, missing models); the content is None where this copy of the book has no file.
 
     Raises:
-        ValueError: the file is there but damaged.
+        ValueError: a damaged file.
 
     Example:
         >>> recorded("horses", "unicorns", models=["base"])
         (None, ['base'])
     """
+    name = results_path(experiment, data, scale=scale, decode=decode).name
     try:
-        found = book_file(f"results/{experiment}-{data}.json", path)
+        found = book_file(f"results/{name}", path)
     except ValueError:
         return None, list(models)
     content = read_results(found)

@@ -164,6 +164,38 @@ def test_abstract_against_table_2():
     assert max(minutes, key=minutes.get) == "SoftCut exact"
 
 
+def test_eq_6_wants_the_mean():
+    """More scribbles: the sum grows with them, the mean and the normalized cut do not."""
+    generator = torch.Generator().manual_seed(0)
+    image = 255 * torch.rand(1, 3, 20, 20, generator=generator)
+    logits = torch.randn(1, 2, 20, 20, generator=generator)
+    affinity = sc.DenseAffinity(image, sigma_color=60, sigma_space=10)
+    assert 0 <= sc.normalized_cut_loss(logits.softmax(1), affinity) <= 1
+    sums, means = [], []
+    for count in (20, 320):
+        target = torch.full((1, 20, 20), 255)
+        target.view(-1)[:count] = torch.arange(count) % 2
+        sums.append(sc.partial_cross_entropy(logits, target, reduction="sum"))
+        means.append(sc.partial_cross_entropy(logits, target))
+    assert sums[1] > 10 * sums[0] and 0.5 < means[1] / means[0] < 2
+
+
+def test_numbers_of_the_nc_paper_by_place():
+    results = json.loads((ROOT / "book" / "papers.json").read_text())["results"]
+    value = {
+        (r["table"], r["row"]): f"{100 * r['value']:.1f}"
+        for r in results
+        if r["source"] == "tang2018normalized" and r["metric"] in ("miou", "miou_before_crf")
+    }
+    grabcut = [value[place, "GrabCut proposals"] for place in ("section 5.2.1", 2)]
+    pce = [value[1, "pCE"], value[2, "joint loss without NC"], value[1, "pCE + NEL"]]
+    assert len(set(grabcut)) == 2 and len(set(pce)) == 3
+    assert abs(float(pce[1]) - float(pce[2])) < abs(float(pce[1]) - float(pce[0]))
+    page = (ROOT / "book" / "errata.md").read_text()
+    entry = page[page.index("(err-nc-numbers)=") : page.index("(err-nc-boxsup)=")]
+    assert all(number in entry for number in (*grabcut, *pce))
+
+
 def test_every_test_that_the_page_names_exists():
     page = (ROOT / "book" / "errata.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))

@@ -8,6 +8,7 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib import BasicNet, CutNet, EdgeNet, ScoreAndEdges, SoftCut
+from tests.grids import random
 
 
 @pytest.fixture
@@ -71,6 +72,54 @@ def test_decoders(image):
     assert net.predict(image).shape == (2, 9, 11) and not net.predict(image).any()
     net.decode = None
     assert torch.equal(net.predict(image), (net(image).prob[:, 0] > 0.5).long())
+
+
+def test_one_label_is_decoded_by_one_minimum_cut(image, monkeypatch):
+    from softcut_lib.cuts import expansion
+
+    monkeypatch.setattr(expansion, "_expand", None)  # expansion would fail
+    scores, weights = random(2, 1, 4, 5), [random(2, 3, 5).abs(), random(2, 4, 4).abs()]
+    net = CutNet(lambda image: (scores, weights), SoftCut(), decode="min_cut")
+    assert torch.equal(net.predict(image), sc.min_cut(scores, weights)[:, 0].long())
+
+
+@pytest.mark.parametrize("labels", [2, 4])
+def test_several_labels_are_decoded_by_expansion(image, labels):
+    """Neither one label everywhere nor the network's own mask has less energy."""
+    scores, weights = (
+        3 * random(2, labels, 9, 11),
+        [random(2, *s).exp() for s in ((8, 11), (9, 10))],
+    )
+    net = CutNet(lambda image: (scores, weights), SoftCut(), decode="min_cut")
+    mask = net.predict(image)
+    assert mask.shape == (2, 9, 11) and mask.dtype == torch.long and len(mask.unique()) > 1
+    assert torch.equal(mask, sc.alpha_expansion(scores, weights))
+    net.decode = None
+    others = [net.predict(image), *(torch.full_like(mask, label) for label in range(labels))]
+    for other in others:
+        gain = sc.cut_energy(other, scores, weights) - sc.cut_energy(mask, scores, weights)
+        assert bool((gain > 0).all())
+
+
+def test_two_labels_are_one_minimum_cut_of_their_difference(image):
+    """Expansion with two labels is exact, so both forms of a binary problem decode alike."""
+    scores, weights = random(2, 2, 6, 7), [random(2, 5, 7).abs(), random(2, 6, 6).abs()]
+    two = CutNet(lambda image: (scores, weights), decode="min_cut")
+    one = CutNet(lambda image: (scores[:, 1:] - scores[:, :1], weights), decode="min_cut")
+    assert torch.equal(two.predict(image), one.predict(image))
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_the_minimum_cut_has_the_cut_s_offsets(image, labels):
+    offsets = (*sc.axis_offsets(2), *sc.diagonal_offsets(2))
+    net = ScoreAndEdges(BasicNet(out_channels=labels), EdgeNet(offsets=offsets))
+    net = CutNet(net, SoftCut(offsets=offsets), decode="min_cut")
+    result = net(image)
+    solve = sc.min_cut if labels == 1 else sc.alpha_expansion
+    expected = solve(
+        result.scores.detach(), [w.detach() for w in result.weights], offsets=offsets
+    ).view(2, 9, 11)
+    assert torch.equal(net.predict(image), expected.long())
 
 
 def test_copies_and_pickles_give_the_same(image):

@@ -74,7 +74,7 @@ def test_photographs_are_small_files():
 
 
 def test_kinds_are_guessed():
-    from softcut_lib.show.panels import _panel
+    from softcut_lib.show.panels import panel
 
     guesses = [
         (SCORES, "scores"),
@@ -85,7 +85,7 @@ def test_kinds_are_guessed():
         (WEIGHTS, "conductance"),
     ]
     for values, kind in guesses:
-        assert _panel(values, None)[1] == kind
+        assert panel(values, None)[1] == kind
 
 
 def test_mean_conductance_by_hand():

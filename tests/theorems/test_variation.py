@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import softcut_lib as sc
+from softcut_lib.layers.blockwise import block_mean
 from softcut_lib.layers.isotonic import isotonic_regression, refine_order
-from softcut_lib.layers.variation import block_mean
 from softcut_lib.theorems import variation as theorem
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from softcut_lib.train import results
 from softcut_lib.train.experiments import EXPERIMENTS
 from softcut_lib.train.results import (
     as_row,
@@ -143,6 +144,17 @@ def test_pages_learn_what_is_missing(tmp_path):
     path.write_text("{}")
     with pytest.raises(ValueError, match="r.json"):
         recorded("horses", "weizmann", path=path)
+
+
+def test_each_size_and_decoder_has_its_own_file(monkeypatch):
+    asked = []
+    monkeypatch.setattr(results, "book_file", lambda name, path: asked.append(name) or path)
+    monkeypatch.setattr(results, "read_results", lambda path: {"rows": []})
+    recorded("horses", "weizmann")
+    recorded("horses", "weizmann", scale=0.5, decode="min_cut")
+    assert asked == [
+        "results/horses-weizmann.json", "results/horses-weizmann-scale0.5-min_cut.json"
+    ]  # fmt: skip
 
 
 def test_the_books_files_are_valid_and_hold_no_path_of_a_machine():

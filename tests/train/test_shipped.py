@@ -13,15 +13,26 @@ from softcut_lib.train.shipped import FOLDER, export_model
 
 @pytest.mark.parametrize("name", trained_models())
 def test_shipped_files_are_small_and_say_where_they_come_from(name):
-    assert (FOLDER / f"{name}.safetensors").stat().st_size < 1_000_000
+    assert (FOLDER / f"{name}.safetensors").stat().st_size < 100_000
     network, origin = trained_model(name)
     assert not network.training
     assert len(origin["sessions"][0]["commit"].removesuffix("+changes")) == 40
-    assert 0.5 < origin["summary"]["iou"] < 1
+    assert 0.4 < origin["summary"]["iou"] < 1
 
 
-def test_the_recorded_score_is_what_the_network_reaches():
-    network, origin = trained_model("horses-softcut-synthetic")
+def test_those_of_the_before_and_after_figure_were_trained_alike():
+    """Apart from the model: same data, seed and options, from a clean commit."""
+    models = ("base", "submodular-isotonic", "softcut-published", "softcut-multigrid")
+    origins = [trained_model(f"horses-{model}-synthetic")[1] for model in models]
+    assert [origin["model"] for origin in origins] == list(models)
+    for origin in origins:
+        assert origin["options"] == origins[0]["options"] and origin["seed"] == 0
+        assert all(len(session["commit"]) == 40 for session in origin["sessions"])
+
+
+@pytest.mark.parametrize("name", trained_models())
+def test_the_recorded_score_is_what_the_network_reaches(name):
+    network, origin = trained_model(name)
     horses = SyntheticHorses("test")
     few = [horses[index] for index in range(12)]
     with warnings.catch_warnings():

@@ -1,0 +1,1 @@
+"""Gaussian kernels over an image's pixels, as operators never written down (chapter 14)."""

@@ -1,0 +1,180 @@
+"""Training from scribbles: what each way of it minimizes, and the network that tells (chapter 15).
+
+    loss = partial cross-entropy on the scribbles + weight * regularizer(S, image) + NEL,
+
+the regularizer from a given step on (first cross-entropy alone, then both), or from the start. A
+proposal in place of the scribbles makes it an ordinary training. Tang et al. 2018, eq. 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+import torch
+
+from softcut_lib import _checks as check
+from softcut_lib.affinity.lattice import LatticeAffinity
+from softcut_lib.losses.clustering import absent_label_loss
+from softcut_lib.losses.pointwise import partial_cross_entropy
+from softcut_lib.models.cutnet import CutNet, harden
+from softcut_lib.train.metrics import mean_iou
+from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
+from softcut_lib.train.scribbled import unpack
+from softcut_lib.weak.inference import crf_kernels, mean_field
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What a network is shown and what it is told about the rest.
+
+    Args:
+        shown: "scribbles", "masks" (full supervision), "nothing" (the regularizer alone), one of
+            `PROPOSALS` (made once from the scribbles), or "alternating" (graph cuts of the
+            network's own scores, made anew at every step after the start).
+        regularizer: a name in `REGULARIZERS`, or None.
+        weight: of the regularizer, beside mean cross-entropy.
+        absent: weight of the penalty on labels that no scribble of the image names (NEL).
+        joint: the regularizer acts from the first step on.
+        clamp: scribbles are held inside the regularizer.
+        options: of the regularizer, such as sigma_color and sigma_space.
+    """
+
+    shown: str = "scribbles"
+    regularizer: str | None = None
+    weight: float = 1.0
+    absent: float = 0.0
+    joint: bool = False
+    clamp: bool = True
+    options: dict = field(default_factory=dict)
+    made: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self):
+        check.one_of("shown", self.shown, ("scribbles", "masks", "nothing", *PROPOSALS, ALTERNATE))
+        check.one_of("regularizer", self.regularizer, (None, *REGULARIZERS))
+        check.positive_number("weight", self.weight)
+
+    def loss(self, prediction, code, *, started):
+        """The loss of one batch; ``started`` says whether the second part has begun."""
+        mask, seeds = unpack(code)
+        started = started or self.joint or self.shown == "nothing"
+        total = prediction.prob.new_zeros(())
+        if self.shown != "nothing":
+            total = cross_entropy(prediction, self._target(prediction, mask, seeds, started))
+        if self.regularizer is not None and started:
+            held = seeds if self.clamp and self.shown != "nothing" else None
+            extra = REGULARIZERS[self.regularizer](
+                prediction.prob, 255 * prediction.image, held, **self.options
+            )
+            total = total + self.weight * extra
+        if self.absent and started:
+            total = total + self.absent * absent_label_loss(prediction.prob, seeds)
+        return total
+
+    def _target(self, prediction, mask, seeds, started):
+        if self.shown == "masks":
+            return mask
+        if self.shown == "scribbles" or (self.shown == ALTERNATE and not started):
+            return seeds
+        if self.shown == ALTERNATE:
+            return proposal(ALTERNATE, prediction.image, seeds, prob=prediction.prob)
+        targets = []
+        for image, marks in zip(prediction.image, seeds, strict=True):
+            key = sha256(b"".join(x.detach().cpu().numpy().tobytes() for x in (image, marks)))
+            key = key.digest()
+            if key not in self.made:
+                self.made[key] = proposal(self.shown, image[None], marks[None])[0]
+            targets.append(self.made[key])
+        return torch.stack(targets).to(seeds.device)
+
+
+ALTERNATE = "alternating"
+
+
+class ScribbleOutput(NamedTuple):
+    """A `CutOutput` that also says from which image, after how many steps, under what it stands."""
+
+    scores: torch.Tensor
+    weights: list[torch.Tensor] | None
+    output: torch.Tensor
+    prob: torch.Tensor
+    image: torch.Tensor
+    step: int
+    supervision: Supervision
+
+
+class ScribbleNet(CutNet):
+    """A `CutNet` that carries its supervision, counts its steps, and hands on the image.
+
+    The count is a buffer, so that a resumed training goes on where it stopped.
+
+    Args:
+        net, cut: as in `CutNet`.
+        supervision: `Supervision`.
+        decode: None, "mean_field" for a dense CRF (`crf_options` to `crf_kernels`), or as in
+            `CutNet`.
+
+    Example:
+        >>> from softcut_lib import BasicNet
+        >>> net, image = ScribbleNet(BasicNet(), supervision=Supervision()), torch.zeros(1, 3, 8, 8)
+        >>> net(image).step, net.eval()(image).step, net(image).step
+        (0, 1, 1)
+    """
+
+    def __init__(self, net, cut=None, *, supervision, decode=None, crf_options=None):
+        super().__init__(net, cut, None if decode == MEAN_FIELD else decode)
+        self.decode = decode
+        self.supervision = supervision
+        self.crf_options = crf_options or {}
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, image):
+        step = int(self.steps)
+        if self.training:
+            self.steps += 1
+        return ScribbleOutput(*super().forward(image), image, step, self.supervision)
+
+    @torch.no_grad()
+    def predict(self, image):
+        if self.decode != MEAN_FIELD:
+            return super().predict(image)
+        prediction = self(image)
+        from_logits = getattr(self.cut, "output", "scores") == "scores"
+        maps = prediction.output if from_logits else prediction.prob
+        kernels = crf_kernels(255 * image, **{"kind": LatticeAffinity, **self.crf_options})
+        return harden(mean_field(maps, kernels, from_logits=from_logits))
+
+
+MEAN_FIELD = "mean_field"
+
+
+@dataclass(frozen=True)
+class FromScribbles:
+    """The objective of all rows: each network's own supervision, its second part after ``first``
+    steps.
+
+    Evaluation is 1 - mean IoU of the image, so that the network kept is the one of the best
+    validation IoU. While the second part has not begun, 1 is added: no network of that phase is
+    kept where a later one exists. (Validation has masks, as the published runs had.)
+
+    Args:
+        first: steps of partial cross-entropy alone, at least 0.
+    """
+
+    first: int = 300
+
+    def training(self, prediction, target, generator=None):
+        started = prediction.step >= self.first
+        return prediction.supervision.loss(prediction, target, started=started)
+
+    def evaluation(self, prediction, target):
+        missed = 1 - mean_iou(prediction.prob, target, per_image=True)
+        return missed + 1 if prediction.step < self.first else missed
+
+
+def cross_entropy(prediction, target):
+    """Mean over the labelled pixels, whether the cut gives scores or probabilities."""
+    if prediction.output is prediction.prob:
+        return partial_cross_entropy(prediction.prob, target, from_logits=False)
+    return partial_cross_entropy(prediction.output, target)

@@ -1,0 +1,1 @@
+"""Segmentation from scribbles: simulated scribbles, proposals, post-processing (chapter 15)."""

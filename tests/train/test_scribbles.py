@@ -1,0 +1,275 @@
+"""Training from scribbles: what each supervision minimizes, the schedule, resume, the rows."""
+
+import pytest
+import torch
+
+import softcut_lib as sc
+from softcut_lib.losses.pointwise import partial_cross_entropy
+from softcut_lib.train.evaluation import evaluate
+from softcut_lib.train.experiments import EXPERIMENTS, build_model
+from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
+from softcut_lib.train.scribbled import Resized, Scribbled, pack, unpack
+from softcut_lib.train.scribbles import FromScribbles, ScribbleNet, ScribbleOutput, Supervision
+from softcut_lib.train.table_scribbles import SUPERVISIONS
+
+
+def scene(batch=2, seed=0):
+    """Discs, their masks, and scribbles: (image, mask, seeds)."""
+    images, masks = zip(
+        *(
+            sc.toy_scene("disc", size=(24, 32), generator=torch.Generator().manual_seed(seed + k))
+            for k in range(batch)
+        )
+    )
+    mask = torch.stack(masks)
+    seeds = sc.simulate_scribbles(mask, generator=torch.Generator().manual_seed(seed))
+    return torch.stack(images), mask, seeds
+
+
+def output(image, supervision, *, labels=1, step=0, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(len(image), labels, 24, 32, generator=generator, dtype=dtype)
+    scores.requires_grad_()
+    prob = scores.sigmoid() if labels == 1 else scores.softmax(1)
+    return ScribbleOutput(scores, None, scores, prob, image.to(dtype), step, supervision)
+
+
+def value(supervision, *, started, **options):
+    image, mask, seeds = scene()
+    prediction = output(image, supervision, **options)
+    return supervision.loss(prediction, pack(mask, seeds), started=started), prediction
+
+
+def test_packing_is_undone():
+    mask, seeds = torch.randint(
+        0, 256, (2, 5, 6, 7), generator=torch.Generator().manual_seed(0)
+    ).unbind()
+    assert all(torch.equal(a, b) for a, b in zip(unpack(pack(mask, seeds)), (mask, seeds)))
+    with pytest.raises(ValueError, match="seeds must be long labels in 0..255"):
+        pack(mask, seeds - 1000)
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("shown", ["scribbles", "masks"])
+def test_without_a_regularizer_it_is_cross_entropy_on_what_is_shown(shown, started):
+    _, mask, seeds = scene()
+    loss, prediction = value(Supervision(shown), started=started)
+    expected = partial_cross_entropy(prediction.output, seeds if shown == "scribbles" else mask)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_the_regularizer_is_added_once_it_has_begun(name):
+    supervision = Supervision(regularizer=name, weight=0.7)
+    before, _ = value(supervision, started=False)
+    after, prediction = value(supervision, started=True)
+    image, _, seeds = scene()
+    extra = REGULARIZERS[name](prediction.prob, 255 * prediction.image, seeds)
+    torch.testing.assert_close(after, before + 0.7 * extra)
+    assert extra.item() > 0
+    joint, _ = value(Supervision(regularizer=name, weight=0.7, joint=True), started=False)
+    torch.testing.assert_close(joint, after)
+
+
+def test_clamped_scribbles_get_no_gradient_from_the_regularizer():
+    _, _, seeds = scene()
+    held = seeds != 255
+    for clamp in (True, False):
+        supervision = Supervision(regularizer="normalized-cut", clamp=clamp)
+        loss, prediction = value(supervision, started=True)
+        plain = partial_cross_entropy(prediction.output, seeds)
+        (gradient,) = torch.autograd.grad(loss - plain, prediction.scores)
+        assert bool((gradient[:, 0][held].abs() < 1e-15).all()) == clamp
+        assert bool((gradient[:, 0][~held] != 0).any())
+
+
+def test_full_masks_are_hidden_from_all_but_full_supervision():
+    """The loss of a scribble row may not depend on the mask that travels with it."""
+    image, mask, seeds = scene()
+    for name, (_, supervision) in SUPERVISIONS.items():
+        losses = []
+        for told in (mask, 1 - mask):
+            prediction = output(image, supervision)
+            losses.append(supervision.loss(prediction, pack(told, seeds), started=True))
+        assert torch.equal(*losses) == (name != "masks"), name
+
+
+def test_absent_labels_are_paid_for():
+    image, mask, seeds = scene()
+    supervision = Supervision(absent=2.0)
+    prediction = output(image, supervision, labels=3)
+    loss = supervision.loss(prediction, pack(mask, seeds), started=True)
+    plain = partial_cross_entropy(prediction.output, seeds)
+    torch.testing.assert_close(loss, plain + 2 * prediction.prob[:, 2].mean())
+
+
+@pytest.mark.parametrize("name", PROPOSALS)
+def test_proposals_are_made_once_and_agree_with_the_scribbles(name, monkeypatch):
+    image, mask, seeds = scene()
+    made = proposal(name, image, seeds)
+    assert torch.equal(made[seeds != 255], seeds[seeds != 255])
+    # colors of a few noisy pixels make poor mixtures: GrabCut errs most
+    assert (made == mask).float().mean() > (0.7 if name == "grabcut" else 0.9)
+    supervision = Supervision(name)
+    prediction = output(image.double(), supervision)
+    loss = supervision.loss(prediction, pack(mask, seeds), started=False)
+    torch.testing.assert_close(loss, partial_cross_entropy(prediction.output, made))
+    monkeypatch.setattr("softcut_lib.train.scribbles.proposal", None)
+    again = supervision.loss(prediction, pack(mask, seeds), started=False)
+    assert torch.equal(again, loss)
+
+
+def test_alternating_starts_from_scribbles_and_then_cuts_the_networks_scores():
+    image, mask, seeds = scene()
+    supervision = Supervision("alternating")
+    prediction = output(image, supervision)
+    first = supervision.loss(prediction, pack(mask, seeds), started=False)
+    torch.testing.assert_close(first, partial_cross_entropy(prediction.output, seeds))
+    then = supervision.loss(prediction, pack(mask, seeds), started=True)
+    target = proposal("alternating", prediction.image, seeds, prob=prediction.prob)
+    torch.testing.assert_close(then, partial_cross_entropy(prediction.output, target))
+    assert not torch.equal(target, seeds)
+
+
+def test_an_image_without_scribbles_stays_free():
+    image, _, seeds = scene()
+    seeds[0] = 255
+    made = proposal("seeded-normalized-cut", image, seeds)
+    assert (made[0] == 255).all() and (made[1] != 255).all()
+
+
+def test_the_network_counts_its_training_steps_and_keeps_the_count():
+    net = ScribbleNet(sc.BasicNet(channels=(4,)), supervision=Supervision())
+    image = torch.zeros(1, 3, 8, 8)
+    assert [net(image).step for _ in range(3)] == [0, 1, 2]
+    net.eval()
+    assert net(image).step == 3 and net(image).step == 3
+    other = ScribbleNet(sc.BasicNet(channels=(4,)), supervision=Supervision())
+    other.load_state_dict(net.state_dict())
+    assert other(image).step == 3
+
+
+def test_networks_of_the_first_part_are_not_kept():
+    image, mask, _ = scene()
+    objective = FromScribbles(10)
+    early, late = (
+        objective.evaluation(output(image, Supervision(), step=s), mask) for s in (9, 10)
+    )
+    torch.testing.assert_close(early, late + 1)
+    perfect = output(image, Supervision(), step=10)._replace(prob=mask[:, None].double())
+    torch.testing.assert_close(objective.evaluation(perfect, mask), torch.zeros(2).double())
+
+
+def test_mean_field_decodes_with_the_image():
+    image, mask, _ = scene(1)
+    noisy = 2 * mask[:, None].float() - 1
+    noisy[0, 0, ::5, ::5] *= -1
+
+    class Fixed(torch.nn.Module):
+        def forward(self, image):
+            return noisy
+
+    net = ScribbleNet(Fixed(), supervision=Supervision()).eval()
+    plain = net.predict(image)
+    net.decode = "mean_field"
+    assert (net.predict(image) != mask).sum() < 0.3 * (plain != mask).sum()
+    item = {"image": image[0], "target": mask[0], "name": "a"}
+    with_crf = evaluate(net, [item], FromScribbles(0))["iou"][0]
+    net.decode = None
+    assert with_crf > evaluate(net, [item], FromScribbles(0))["iou"][0]
+
+
+def test_scribbled_data_are_drawn_once_and_resized():
+    horses = sc.SyntheticHorses("train", count=3)
+    data = Scribbled(horses, size=(48, 64), width=1.0)
+    first = data[1]
+    assert torch.equal(first["target"], Scribbled(horses, size=(48, 64), width=1.0)[1]["target"])
+    assert not torch.equal(
+        first["seeds"], Scribbled(horses, size=(48, 64), width=1.0, seed=1)[1]["seeds"]
+    )
+    mask, seeds = unpack(first["target"])
+    assert torch.equal(seeds, first["seeds"]) and mask.shape == (48, 64)
+    assert torch.equal(mask[seeds != 255], seeds[seeds != 255])
+    assert first["image"].shape == (3, 48, 64) and len(list(data)) == 3
+    assert torch.equal(Resized(horses, (48, 64))[1]["target"], mask)
+
+
+def test_drawn_scribbles_are_taken_as_they_are():
+    image, mask, seeds = scene(1)
+    item = {"image": image[0], "target": mask[0], "name": "a", "seeds": seeds[0]}
+    assert torch.equal(Scribbled([item])[0]["seeds"], seeds[0])
+    small = Scribbled([item], size=(12, 16))[0]["seeds"]
+    assert small.shape == (12, 16) and small.unique().tolist() == [0, 1, 255]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "unet-nc",
+        "atrous-pce",
+        "unet-only-kmeans",
+        pytest.param("softcut-crf", marks=pytest.mark.slow),  # compiles the solver's kernels
+    ],
+)
+def test_rows_give_one_finite_step(model):
+    net = build_model("scribbles", model, seed=0)
+    image, mask, seeds = scene()
+    net.supervision.made.clear()
+    loss = FromScribbles(0).training(net(image), pack(mask, seeds))
+    loss.backward()
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    assert torch.isfinite(loss) and all(torch.isfinite(g).all() for g in gradients)
+
+
+def test_several_classes_have_their_own_rows():
+    net = build_model("scribbles-camvid", "unet-nc-nel", seed=0)
+    assert net(torch.zeros(1, 3, 16, 16)).prob.shape == (1, 11, 16, 16)
+    assert set(EXPERIMENTS["scribbles-camvid"].models) == set(EXPERIMENTS["scribbles"].models)
+
+
+@pytest.mark.slow
+def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
+    pytest.importorskip("lightning")
+    from dataclasses import replace
+
+    from softcut_lib.train import experiments
+    from softcut_lib.train.experiments import Data, run
+
+    def load(split, scale=1.0):
+        horses = sc.SyntheticHorses(split, count=6, size=(32, 40))
+        return Scribbled(horses, width=1.0) if split == "train" else horses
+
+    tiny = replace(
+        EXPERIMENTS["scribbles"],
+        data={"tiny": Data("small horses", load)},
+        objective=FromScribbles(4),
+        batch=2,
+        steps_per_epoch=3,
+        epochs=4,
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-scribbles", tiny)
+    options = {"model": "unet-nc", "data": "tiny", "progress": False}
+    whole = run("tiny-scribbles", **options, runs=tmp_path / "a")
+    assert whole["best_epoch"] >= 1  # after step 4 of 12, so no network of the first part
+    steps = iter(range(8))
+
+    class Killed(Exception):
+        pass
+
+    original = FromScribbles.training
+
+    def stops(self, *arguments):
+        if next(steps, None) is None:
+            raise Killed
+        return original(self, *arguments)
+
+    monkeypatch.setattr(FromScribbles, "training", stops)
+    with pytest.raises(Killed):
+        run("tiny-scribbles", **options, runs=tmp_path / "b")
+    monkeypatch.setattr(FromScribbles, "training", original)
+    resumed = run("tiny-scribbles", **options, runs=tmp_path / "b", resume=True)
+    for name in ("best_epoch", "test"):
+        assert resumed[name] == whole[name]
+    assert [e["train_loss"] for e in resumed["history"]] == [
+        e["train_loss"] for e in whole["history"]
+    ]

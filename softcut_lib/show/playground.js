@@ -590,6 +590,28 @@ function cut(circuit) {
   circuit.settled = true;
 }
 
+/** What a labeling costs: scores that it speaks against, and conductances that it cuts (chapter 1). */
+export function cutEnergy({ w, n, right, down, scores }, x) {
+  let energy = 0;
+  for (let p = 0, q = w; p < n; p++, q++) {
+    const here = x[p] > 0;
+    if (here !== scores[q] > 0) energy += Math.abs(scores[q]);
+    if (right[q] && here !== x[p + 1] > 0) energy += right[q];
+    if (down[q] && here !== x[p + w] > 0) energy += down[q];
+  }
+  return energy;
+}
+
+/** How far the page's answer is from another one: volts, or for a cut, where ties may be broken
+ * differently, the relative difference in cost. */
+export function distance(circuit, x, method) {
+  if (method === "min-cut") {
+    const cost = cutEnergy(circuit, x);
+    return Math.abs(cutEnergy(circuit, plain(circuit)) - cost) / (cost || 1);
+  }
+  return x.reduce((most, v, p) => Math.max(most, Math.abs(v - circuit.x[p + circuit.w])), 0);
+}
+
 /** Solve a circuit for its seeds and options; the answer is in circuit.x. */
 export function answer(circuit, seeds, options) {
   setWeights(circuit, options.sigma);
@@ -976,8 +998,8 @@ export function mount(host, { pictures, send = null }) {
     };
     image.onerror = () => {
       done();
-      say(`“${name}” could not be read as a picture: it is damaged or of a kind that this browser does not `
-        + "know. PNG and JPEG always work.");
+      say(`“${name}” could not be read as a picture: it is damaged, far too large, or of a kind that this `
+        + "browser does not know. PNG and JPEG of usual sizes always work.");
     };
     image.src = url;
   }
@@ -1129,10 +1151,8 @@ export function mount(host, { pictures, send = null }) {
       const { x, error } = await waiting;
       if (error) say(`softcut_lib says: ${error}`);
       else if (about === version && circuit === play.circuit) {
-        let gap = 0;
-        for (let p = 0; p < x.length; p++) gap = Math.max(gap, Math.abs(x[p] - circuit.x[p + circuit.w]));
+        play.gap = distance(circuit, x, method);
         circuit.x.set(x, circuit.w);
-        play.gap = gap;
         redraw();
       }
     } catch (error) {

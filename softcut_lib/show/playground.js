@@ -772,7 +772,7 @@ const STYLE = `
 .bar { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: center; margin: 0 0 10px; }
 fieldset { border: 0; margin: 0; padding: 0; display: inline-flex; border-radius: 8px; min-width: 0; }
 fieldset.joined { border: 1px solid var(--line); overflow: hidden; }
-legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+legend, .spoken { position: absolute; margin: 0; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .joined label { position: relative; padding: 7px 10px; cursor: pointer; border-left: 1px solid var(--line);
   display: flex; align-items: center; gap: 7px; white-space: nowrap; }
 .joined label:first-of-type { border-left: 0; }
@@ -794,9 +794,9 @@ select option { background: var(--soft); color: var(--ink); }
 .maps { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; margin: 12px 0; }
 .maps figure { margin: 0; } .maps canvas { width: 100%; display: block; border-radius: 6px; }
 figcaption { font-size: 13px; color: var(--dim); margin-top: 3px; }
-figcaption b { color: var(--ink); font-weight: 600; }
+figcaption b { color: var(--ink); font-weight: 600; display: block; }
 .sliders { display: grid; gap: 4px 22px; grid-template-columns: minmax(0, 1fr); }
-.slider { display: grid; grid-template-columns: 1fr auto; align-items: baseline; }
+.slider { display: grid; grid-template-columns: 1fr auto; align-items: baseline; font-size: 14px; align-content: start; }
 .slider input { grid-column: 1 / 3; width: 100%; accent-color: var(--accent); height: 26px; margin: 0; }
 .slider small { grid-column: 1 / 3; color: var(--dim); font-size: 12.5px; line-height: 1.3; }
 .slider output { font-variant-numeric: tabular-nums; }
@@ -813,7 +813,7 @@ svg .small { fill: var(--dim); font-size: 11px; } svg .inside { fill: #fff; } sv
 svg .current { fill: #0b7a4b; font-weight: 600; } :host([data-mode="dark"]) svg .current { fill: #63d6a0; }
 svg .wire { fill: none; stroke: var(--dim); stroke-linejoin: round; } svg .node { stroke: var(--dim); }
 table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: 1px 4px; text-align: right; font-weight: 400; } td:first-child, th:first-child { text-align: left; }
+td, th { padding: 1px 4px; text-align: right; font-weight: 400; white-space: nowrap; } td:first-child, th:first-child { text-align: left; }
 tr.sum td { border-top: 1px solid var(--line); font-weight: 600; } th { color: var(--dim); }
 .hint { color: var(--dim); font-size: 13px; margin: 6px 0 0; }
 kbd { font: inherit; border: 1px solid var(--line); border-radius: 4px; padding: 0 4px; background: var(--soft); }
@@ -835,7 +835,7 @@ const BODY = `
   <div class="stage">
     <div class="bar">
       <fieldset class="joined pens"><legend>Pen</legend></fieldset>
-      <button class="undo" type="button">Undo</button><button class="clear" type="button">Clear</button>
+      <button class="undo" type="button" aria-label="Undo" title="Undo">↶</button><button class="clear" type="button">Clear</button>
     </div>
     <canvas class="scribble" tabindex="0" role="application"></canvas>
     <p class="hint">Draw with mouse or finger. Keys: arrows move (<kbd>Shift</kbd> faster), hold <kbd>Space</kbd>
@@ -845,7 +845,7 @@ const BODY = `
 </div>
 <div class="maps"></div>
 <div class="sliders"></div>
-<p class="status" role="status"></p>`;
+<p class="status"></p><p class="spoken" role="status"></p>`;
 
 const PENS = [["Foreground", FOREGROUND, "#d6453a"], ["Background", BACKGROUND, "#2b7fd0"], ["Eraser", FREE, "#8b95a1"]];
 
@@ -868,7 +868,7 @@ export function mount(host, { pictures, send = null }) {
   };
   const state = { ...START, pen: FOREGROUND, at: null, pictures };
   const play = { state, circuit: null, seeds: null, work: [], gap: null }; // gap: to the library's answer
-  let photo = null, maps = null, undo = [], dirty = 0, waiting = null, version = 0, milliseconds = 0;
+  let photo = null, maps = null, undo = [], dirty = 0, waiting = null, version = 0, milliseconds = 0, lost = "";
 
   // ---- controls
   const identity = Math.random().toString(36).slice(2);
@@ -892,7 +892,7 @@ export function mount(host, { pictures, send = null }) {
     make("small", { textContent: about }, line);
     const toValue = () => low * (high / low) ** (input.value / 200);
     const show = () => {
-      output.textContent = state[name] >= 0.01 ? state[name].toPrecision(2) : state[name].toExponential(1);
+      output.textContent = Number(state[name].toPrecision(2)).toFixed(Math.max(0, 1 - Math.floor(Math.log10(state[name]))));
       input.setAttribute("aria-valuetext", output.textContent);
     };
     input.value = Math.round(200 * Math.log(state[name] / low) / Math.log(high / low));
@@ -938,7 +938,7 @@ export function mount(host, { pictures, send = null }) {
     };
     for (const [key, [title, more]] of Object.entries(captions)) {
       const caption = $(`canvas.${key}`).nextElementSibling;
-      caption.replaceChildren(make("b", { textContent: title }), ` · ${more}`);
+      caption.replaceChildren(make("b", { textContent: title }), more);
       $(`canvas.${key}`).setAttribute("aria-label", `Map of the ${title}: ${more}.`);
     }
   }
@@ -1077,6 +1077,8 @@ export function mount(host, { pictures, send = null }) {
         Math.max(0.5, Math.min(h - 0.5, from[1] + far * move[1]))];
       lookAt(to);
       if (down) { stroke(...from, ...to); change(); } else redraw();
+      const volts = play.circuit.x[state.at + w].toFixed(2);
+      $(".spoken").textContent = `Row ${Math.floor(state.at / w)}, column ${state.at % w}: ${volts}`;
     } else if (key === " " || key === "Enter") {
       if (!down) { remember(); stroke(...from, ...from); change(); }
       down = key === " ";
@@ -1105,15 +1107,12 @@ export function mount(host, { pictures, send = null }) {
     if (rear) return "Now mark the object: choose the red pen and draw on it.";
     return "Nothing is marked yet: draw on the object with the red pen, then on the background with the blue one.";
   };
-  let asked = false; // whether the message on show is about missing strokes
   function frame() {
     const level = dirty, start = performance.now();
     dirty = 0;
     if (!play.circuit) return;
     const lacking = missing();
     if (level === 2) {
-      if (lacking || asked) say(lacking);
-      asked = Boolean(lacking);
       if (lacking) {
         setWeights(play.circuit, state.sigma);
         for (const name of ["scores", "votes", "x", "ground"]) play.circuit[name].fill(0);
@@ -1122,6 +1121,8 @@ export function mount(host, { pictures, send = null }) {
         play.gap = null;
         if (send) ask();
       }
+      const stuck = "The circuit has not settled in 200 steps: raise σ or g a little.";
+      say(lacking || (play.circuit.settled ? "" : stuck));
     }
     draw(lacking);
     const took = performance.now() - start;
@@ -1133,11 +1134,11 @@ export function mount(host, { pictures, send = null }) {
   }
   function report(lacking) {
     const { circuit } = play;
-    if (!circuit.settled) return say("The circuit has not settled in 200 steps: raise σ or g a little.");
     const parts = lacking ? ["waiting for strokes"] : [`${circuit.w} × ${circuit.h} nodes`,
       `solved and drawn in ${milliseconds.toFixed(0)} ms`];
     if (!lacking && state.method !== "min-cut") parts.push(`${circuit.steps} steps`);
     if (play.gap !== null) parts.push(`softcut_lib answers; this page differs by ${play.gap.toExponential(0)}`);
+    if (lost) parts.push(lost);
     $(".undo").disabled = !undo.length;
     $(".status").textContent = parts.join(" · ");
   }
@@ -1156,8 +1157,9 @@ export function mount(host, { pictures, send = null }) {
         redraw();
       }
     } catch (error) {
-      say(`The kernel did not answer (${error.message}); what is shown was computed in this page.`);
+      lost = `the kernel did not answer (${error.message}): computed in this page`;
       send = null;
+      redraw();
     }
     waiting = null;
     if (send && about !== version && !missing()) ask();
@@ -1212,7 +1214,7 @@ export function mount(host, { pictures, send = null }) {
     svg.innerHTML = seen.svg;
     const hard = state.method === "min-cut", what = hard ? "flow" : "current";
     const lines = seen.rows.map(([name, weight, value]) => {
-      const words = { ground: `color, ${seen.votes.toFixed(2)} V`, seed: `stroke, ${seen.seed} V`,
+      const words = { ground: `color ${number(seen.votes)} V`, seed: `stroke ${number(seen.seed)} V`,
         terminal: "score" }[name] ?? name;
       return `<tr><td>${words}</td><td>${number(weight)}</td><td>${number(value)}</td></tr>`;
     });

@@ -186,7 +186,9 @@ export function mountCircuit(host, circuit, about) {
       + `Worst node: ${live.worst.toExponential(0)} A off.`;
   }
   const follow = () => {
-    const [r, g, b] = getComputedStyle(host.parentElement ?? host).color.match(/[\d.]+/g).map(Number);
+    const found = getComputedStyle(host.parentElement ?? host).color.match(/[\d.]+/g);
+    if (!found) return requestAnimationFrame(follow); // a notebook attaches the element later
+    const [r, g, b] = found.map(Number);
     host.dataset.mode = 0.3 * r + 0.6 * g + 0.1 * b > 140 ? "dark" : "light";
   };
   const watcher = new MutationObserver(follow);

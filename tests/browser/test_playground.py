@@ -359,8 +359,10 @@ WIDGET = """async ([source, pictures]) => {
             listeners.forEach(f => f(message, views));
         },
     };
-    const el = document.body.appendChild(document.createElement('div'));
+    const el = document.createElement('div');
     window.remove = widget.render({ model, el });
+    await new Promise(r => setTimeout(r, 50));
+    document.body.append(el); // as JupyterLab does: first rendered, then attached
     el.firstChild.className = 'softcut-playground';
 }"""
 
@@ -383,6 +385,7 @@ def test_in_a_notebook_the_library_answers_and_both_agree(browser):
             page.get_by_text(method, exact=True).click()
             frames(page)
             page.wait_for_function(f"{PLAY}.gap !== null", timeout=60_000)
+            assert page.get_attribute(".softcut-playground", "data-mode") == "light"
             assert "softcut_lib answers" in page.inner_text(".status")
             assert page.evaluate(f"{PLAY}.gap") < 1e-4
         page.evaluate("remove()")

@@ -25,7 +25,8 @@ export function makeCircuit(rgb, h, w) {
   const field = () => padded(h, w);
   return {
     h, w, n: h * w, rgb, right: field(), down: field(), votes: field(), scores: field(),
-    ground: field(), x: field(), sigma: null, solver: null, flow: null, steps: 0, top: null, settled: true,
+    ground: field(), x: field(), sigma: null, top: null, solver: null, held: null, flow: null,
+    steps: 0, settled: true,
   };
 }
 
@@ -107,8 +108,8 @@ function makeLevel(h, w) {
   const pitch = w + 1, field = () => new Float64Array((h + 2) * pitch + 2);
   const level = {
     h, w, pitch, first: pitch + 1, ground: field(), east: field(), south: field(),
-    southEast: field(), southWest: field(), diagonal: field(), inverse: field(), b: field(), z: field(), t: field(),
-    y: field(), nine: false,
+    southEast: field(), southWest: field(), diagonal: field(), inverse: field(), b: field(),
+    z: field(), t: field(), y: field(), nine: false, // nine: there are diagonal links
   };
   if (h * w <= 64) return { ...level, factor: new Float64Array((h * w) ** 2) };
   return { ...level, parts: new Float64Array(4 * ((h + 2) * pitch + 2)),

@@ -2,7 +2,8 @@
 
 Warnings are errors, in the pages and (non-convergence) in the notebooks. Outputs are cached under
 a key made of the library, the versions and the result files, so that a change of any of these
-runs the notebooks again, and a second build with nothing changed takes seconds.
+runs the notebooks again, and a second build with nothing changed takes seconds. Before the pages,
+MathJax is fetched (vendor.py) and the self-contained notebooks are written (colab.py).
 """
 
 import hashlib
@@ -13,6 +14,8 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+
+from book import colab, vendor
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -29,7 +32,7 @@ warnings.simplefilter("error", ConvergenceWarning)
 
 
 OUTPUTS = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
-PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml"]
+PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml", "pyproject.toml", "README.md"]
 
 
 def inputs(root=ROOT, patterns=OUTPUTS):
@@ -122,7 +125,12 @@ def say_where(seconds):
 
 
 def main():
-    whole, done = outputs_key(patterns=OUTPUTS + PAGES), BUILD / "html.key"
+    try:
+        offline = vendor.provide()
+    except RuntimeError as error:
+        return str(error)
+    whole = f"{outputs_key(patterns=OUTPUTS + PAGES)} {offline}"
+    done = BUILD / "html.key"
     if done.is_file() and done.read_text() == whole and (HTML / "index.html").is_file():
         print("Nothing has changed since the book was built.")
         return say_where({})
@@ -131,6 +139,7 @@ def main():
     os.environ.pop("SOFTCUT_DATA", None)
     os.environ.update(environment())
     seconds = run_notebooks()
+    colab.write()
     shutil.rmtree(HTML, ignore_errors=True)
     failed = make_html()
     if failed:

@@ -26,17 +26,16 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "_build" / "colab"
 PACKAGE = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "softcut_lib", "book")
-MEASURED = ROOT / "book" / "results" / "setup.json"
+MEASURED = ROOT / "book" / "setup_time.json"
 
 ABOUT = """\
-```{{admonition}} One file
-This copy of the chapter brings its library along: the cell below installs it where it is missing,
-{seconds}. What a GPU changes is said above; in Colab, choose one under *Runtime, Change runtime
-type*. To keep data and trained networks when the session ends, name a folder in the cell, for
-example `/content/drive/MyDrive/softcut`: its `runs/` takes the runs, which go on where they were
-stopped when the training cell, or a command with `--resume`, is run again, and data sets in its
-`data/` are found.
-```"""
+> **One file.** This copy of the chapter brings its library along: the cell below installs it where
+> it is missing, {seconds}. What a GPU changes is said above; in Colab, choose one under *Runtime,
+> Change runtime type*. To keep data and trained networks when the session ends, name a folder in
+> the cell, for example `/content/drive/MyDrive/softcut`: its `runs/` takes the runs, which go on
+> where they were stopped when the same training is started again with `resume=True` (on the
+> command line `--resume`), and data sets in its `data/` are found.
+"""
 
 SETUP = """\
 # @title Set-up (brings the library along)
@@ -129,13 +128,8 @@ def setup_cell(wheel):
 
 def measured():
     """How long set-up took where it was measured, as half a sentence."""
-    if not MEASURED.is_file():
-        return "and prints how long that took"
     record = json.loads(MEASURED.read_text())
-    return (
-        f"which took {record['seconds']:.0f} s when it was measured ({record['date'][:10]}, "
-        f"{record['where']})"
-    )
+    return f"which took {record['seconds']} s {record['where']} ({record['date'][:10]})"
 
 
 def self_contained(notebook, cell):

@@ -44,6 +44,9 @@ def elsewhere(python, folder, *words):
     dropped = ("PYTHONPATH", "SOFTCUT_DATA", "SOFTCUT_RUNS", "JUPYTER_PATH")
     env = {name: value for name, value in os.environ.items() if name not in dropped}
     env |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_DATA_DIR": str(folder / "jupyter")}
+    if words[0] == "-c":  # a file, for a command line cannot hold a wheel
+        (folder / "code.py").write_text(words[1])
+        words = ("code.py", *words[2:])
     command = [python, *map(str, words)]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 

@@ -7,6 +7,7 @@ MathJax is fetched (vendor.py) and the self-contained notebooks are written (col
 """
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -83,12 +84,22 @@ def run_notebooks():
     load_executor("local-parallel", cache).run_and_cache(
         filter_uris=paths, timeout=SECONDS_PER_CELL
     )
-    seconds = {}
-    for path in paths:
-        record = cache.get_cached_project_nb(path)
-        if record is not None:
-            seconds[Path(path).stem] = record.data["execution_seconds"]
-    return seconds
+    records = {Path(path).stem: cache.get_cached_project_nb(path) for path in paths}
+    ran = {name: record for name, record in records.items() if record is not None}
+    note_run_times(ran)
+    return {name: record.data["execution_seconds"] for name, record in ran.items()}
+
+
+def note_run_times(records, path=BUILD / "run_times.json"):
+    """Leave times, dates, machine and versions for the page of run times."""
+    from softcut_lib.train.provenance import describe_machine
+
+    notebooks = [
+        {"name": name, "seconds": record.data["execution_seconds"], "date": f"{record.created:%F}"}
+        for name, record in records.items()
+    ]
+    machine = describe_machine() | {"cores": os.cpu_count()}
+    path.write_text(json.dumps({"notebooks": notebooks, "machine": machine}, indent=1))
 
 
 class Images(HTMLParser):

@@ -33,23 +33,26 @@ def escape(text):
 def one_form(lines):
     """Sections with underlined names (as in NumPy) in the form of the others (as in Google).
 
-    A section ends where a line that is not indented has no indented line below it.
+    A section ends where a line that is not indented is no `name : kind` and has no indented line
+    below it. What an item of a data set is, a section of its own there, becomes a paragraph.
     """
-    result, section = [], False
-    for k, line in enumerate(lines):
-        below = lines[k + 1] if k + 1 < len(lines) else ""
+    result, section = [], None
+    for line, below in zip(lines, [*lines[1:], ""]):
         if line in UNDERLINED and set(below) == {"-"}:
-            section = True
+            section = line
             result.append(f"{UNDERLINED[line]}:")
         elif section and line and set(line) == {"-"}:
             continue
         elif section and line and not line.startswith(" "):
-            section = below.startswith(" ")
             name, typed, kind = line.partition(" : ")
-            entry = f"    {name} ({kind}):" if typed else f"    {name}:"
-            result.append(entry if section else line)
+            section = section if typed or below.startswith(" ") else None
+            if section is None:
+                result.append(line)
+            elif section != "Items":
+                result.append(f"    {name} ({kind}):" if typed else f"    {name}:")
         else:
-            result.append(f"    {line}" if section and line else line)
+            indent = {None: "", "Items": ""}.get(section, "    ")
+            result.append(indent + (line.strip() if section == "Items" else line) if line else "")
     return result
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from book import build
+from book.ext import softcut_record
 from book.ext.softcut_api import listing, one_form, public_names, to_rst
 from book.ext.softcut_book import chapter_number
 from book.ext.softcut_light import ICONS, pictures_to_files, used_icons
@@ -109,14 +110,18 @@ def test_docstrings_become_text_and_equations():
 
 def test_both_forms_of_sections_become_one():
     underlined = [
-        "Text.", "", "Parameters", "----------", "x : int or None", "    A number,", "    even.",
-        "", "Raises", "------", "ValueError", "    If odd.", "", "More text.", "", ">>> f(2)",
+        "Text.", "", "Parameters", "----------", "a : bool", "x : int or None", "    A number,",
+        "    even.", "", "Raises", "------", "ValueError", "    If odd.", "", "More text.", "",
+        ">>> f(2)",
     ]  # fmt: skip
     assert one_form(underlined) == [
-        "Text.", "", "Args:", "    x (int or None):", "        A number,", "        even.", "",
-        "Raises:", "    ValueError:", "        If odd.", "", "More text.", "", ">>> f(2)",
+        "Text.", "", "Args:", "    a (bool):", "    x (int or None):", "        A number,",
+        "        even.", "", "Raises:", "    ValueError:", "        If odd.", "", "More text.", "",
+        ">>> f(2)",
     ]  # fmt: skip
     assert one_form(one_form(underlined)) == one_form(underlined)
+    items = ["Items", "-----", "dict", "    ``image`` of", "    floats."]
+    assert one_form(items) == ["Items:", "``image`` of", "floats."]
 
 
 def test_doctests_stay_as_they_are():
@@ -152,3 +157,26 @@ def test_only_shown_icons_keep_their_rule():
     font = '<link rel="preload" as="font" crossorigin href="a.woff2" />'
     kept = '<link rel="preload" as="script" href="b.js" />'
     assert ICONS.sub("", script + font + kept) == kept
+
+
+def test_run_times_are_noted_and_shown(tmp_path):
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    record = SimpleNamespace(data={"execution_seconds": 12.4}, created=datetime(2026, 3, 4, 5))
+    build.note_run_times({"01_cut": record, "02_circuit": record}, tmp_path / "t.json")
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "t.json").rename(tmp_path / "_build" / "run_times.json")
+    text = "\n".join(softcut_record.this_build(tmp_path))
+    assert "   * - :doc:`/notebooks/02_circuit`\n     - 12 s\n     - 2026-03-04" in text
+    assert "2 notebooks" in text and "torch" in text
+    assert "without `make book`" in softcut_record.this_build(tmp_path / "none")[0]
+
+
+def test_every_results_file_has_its_provenance():
+    rows = softcut_record.all_results(build.ROOT)
+    text = "\n".join(rows)
+    for path in (build.ROOT / "book" / "results").glob("*.json"):
+        assert f"``{path.name}``" in text
+    cells = [row for row in rows if row.startswith(("   * -", "     -"))]
+    assert cells and all(cell.strip().strip("*- ") for cell in cells), "no empty cell"

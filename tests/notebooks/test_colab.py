@@ -129,8 +129,9 @@ def test_one_setting_names_the_repository(tmp_path):
     assert (tmp_path / source.name).read_bytes() == source.read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_a_notebook_runs_elsewhere(made, bare, tmp_path, name):
     done = elsewhere(bare, tmp_path, "-c", RUN, made[name])
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,9 +1,9 @@
 """Self-contained notebooks (`make colab`): each brings the library's wheel and its hash along.
 
-`_build/colab/NAME.ipynb` is the chapter with another first cell. Opened in Colab, or in any
-environment, it installs the wheel that it carries if the library is missing, and leaves the torch
-and numpy that are there as they are. The cell also takes a folder that outlives the session, for
-data and runs, and turns on Colab's widgets.
+`_build/colab/NAME.ipynb` is the chapter in plain Markdown (plain.py) with another first cell. In
+Colab, or in any environment, it installs the wheel that it carries if the library is missing, and
+leaves the torch and numpy that are there as they are. The cell also takes a folder that outlives
+the session, for data and runs, and turns on Colab's widgets.
 
 `repository.url` in _config.yml is the one setting for a public address: this command also writes it
 into the set-up cells of the notebooks themselves, which then install with git.
@@ -22,6 +22,8 @@ from pathlib import Path
 
 import nbformat
 import yaml
+
+from book.plain import Citations, numbers, plainly
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "_build" / "colab"
@@ -132,23 +134,36 @@ def measured():
     return f"which took {record['seconds']} s {record['where']} ({record['date'][:10]})"
 
 
-def self_contained(notebook, cell):
-    """A copy of a notebook whose set-up cell is `cell`, under a note that tells its use."""
+def self_contained(notebook, cell, labels, citations):
+    """A copy of a notebook whose set-up cell is `cell`, under a note that tells its use.
+
+    Text is in plain Markdown, figures are followed by their captions, and what is cited is listed
+    at the end.
+    """
     made = nbformat.from_dict(notebook)
-    at = next(k for k, c in enumerate(made.cells) if c.cell_type == "code")
-    made.cells[at].source = cell
-    made.cells[at].metadata = {"cellView": "form", "tags": ["hide-input"]}
-    note = nbformat.v4.new_markdown_cell(ABOUT.format(seconds=measured()), id="one-file")
-    made.cells.insert(at, note)
-    for other in made.cells:
-        if other.cell_type == "markdown":
-            other.source = plain(other.source)
+    cells, cited, first = [], set(), True
+    for old in made.cells:
+        if old.cell_type == "markdown":
+            keys = re.findall(r"\{cite:[pt]\}`([^`]+)`", old.source)
+            cited.update(key.strip() for group in keys for key in group.split(","))
+            old.source = plainly(old.source, labels, citations)
+        elif first:
+            first = False
+            cells.append(note("one-file", ABOUT.format(seconds=measured())))
+            old.source, old.metadata = cell, {"cellView": "form", "tags": ["hide-input"]}
+        cells.append(old)
+        figure = old.metadata.get("mystnb", {}).get("figure")
+        if figure:
+            caption = plainly(figure["caption"], labels, citations)
+            cells.append(note(f"about-{old.id}", f"*{labels[figure.get('name')]}.* {caption}"))
+    if cited:
+        cells.append(note("cited", citations.listed(sorted(cited))))
+    made.cells = cells
     return made
 
 
-def plain(text):
-    """Links between chapters, which are not beside this file, become their names."""
-    return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)\s]+\.(?:ipynb|md)(?:#[^)]*)?\)", r"\1", text)
+def note(name, text):
+    return nbformat.v4.new_markdown_cell(text, id=name)
 
 
 def write(out=OUT, notebooks=ROOT / "notebooks"):
@@ -158,13 +173,14 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
         cell = setup_cell(build_wheel(folder))
     for old in out.glob("*.ipynb"):
         old.unlink()
-    paths = []
-    for source in sorted(notebooks.glob("*.ipynb")):
-        made = self_contained(nbformat.read(source, as_version=4), cell)
+    read = {path: nbformat.read(path, as_version=4) for path in sorted(notebooks.glob("*.ipynb"))}
+    labels = {k: v for path, book in read.items() for k, v in numbers(path.stem, book).items()}
+    citations = Citations(ROOT / "book" / "references.bib")
+    for path, original in read.items():
+        made = self_contained(original, cell, labels, citations)
         nbformat.validate(made)
-        nbformat.write(made, out / source.name)
-        paths.append(out / source.name)
-    return paths
+        nbformat.write(made, out / path.name)
+    return [out / path.name for path in read]
 
 
 def set_repository(url, notebooks=ROOT / "notebooks"):

@@ -8,16 +8,20 @@ a phone.
 import os
 import re
 import threading
+from collections import Counter
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import nbformat
 import pytest
 
 from book.build import images_without_alt
+from book.plain import numbers
 from tests.browser.chromium import DESKTOP, PHONE, opened
+from tests.notebooks.scratch import NOTEBOOKS
 
 BOOK = os.environ.get("SOFTCUT_BOOK")
 if not BOOK:
@@ -184,3 +188,17 @@ def test_every_chapter_offers_its_notebook(links):
             name = Path(page).with_suffix(".ipynb").name
             assert f"../colab/{name}" in links[page].targets
             assert (ROOT / "colab" / name).is_file()
+
+
+def test_self_contained_notebooks_have_the_numbers_of_the_pages():
+    """Theorems, exercises, figures and equations, in their order."""
+    for path in sorted((ROOT / "colab").glob("*.ipynb")):
+        page = ROOT / "notebooks" / f"{path.stem}.html"
+        if not page.is_file():
+            continue
+        original = nbformat.read(NOTEBOOKS / path.name, as_version=4)
+        expected = list(numbers(path.stem, original).values())
+        text = page.read_text(encoding="utf-8")
+        shown = re.findall(r'class="caption-number">\s*([^<]*?)\s*<', text)
+        shown += re.findall(r'class="eqno">(\([^)]*\))', text)
+        assert Counter(shown) == Counter(expected), path.stem

@@ -59,7 +59,7 @@ _ROOMS = {
     "weak.graphcut": "grabcut_proposal graph_cut_proposal",
     "weak.proposals": "seeded_normalized_cut kernel_cut",
     "weak.inference": "mean_field crf_kernels",
-    "weak.spectral": "normalized_eigenvectors spectral_cut kernel_kmeans KernelKMeans",
+    "weak.spectral": "normalized_eigenvectors spectral_cut kernel_kmeans",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",
     "train.shipped": "trained_model trained_models",

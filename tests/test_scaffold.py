@@ -206,3 +206,17 @@ def test_the_layer_of_the_readme_trains():
     image, target = batches[0]
     gradients = [p.grad.abs().max() for p in space["edges"].parameters()]
     assert max(gradients) > 0, "the edge nets must learn too"
+
+
+def test_the_scribbles_of_the_readme_train():
+    """Its second block, run as it stands, gives a finite loss whose gradient reaches all pixels."""
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    generator = torch.Generator().manual_seed(0)
+    scribbles = torch.full((2, 12, 14), 255)
+    scribbles[:, 2, 2:6], scribbles[:, 8, 5:9] = 0, 1
+    logits = torch.randn(2, 2, 12, 14, generator=generator).requires_grad_()
+    space = {"image": torch.rand(2, 3, 12, 14, generator=generator)}
+    space |= {"sc": sc, "logits": logits, "scribbles": scribbles}
+    exec(code, space)
+    space["loss"].backward()
+    assert space["loss"].isfinite() and (logits.grad.abs().sum(1) > 0).all()

@@ -9,8 +9,9 @@ import torch
 
 from softcut_lib.affinity.interface import Affinity
 
-_ENTRIES = 2**20
-"""Entries of W that exist at a time: 4 MB in float32, so that a block stays in the cache."""
+_ENTRIES = {"cpu": 2**20, "other": 2**26}
+"""Entries of W that exist at a time: on the CPU 4 MB in float32, so that a block stays in the
+cache; elsewhere enough to keep the device busy."""
 
 
 class DenseAffinity(Affinity):
@@ -56,7 +57,8 @@ class DenseAffinity(Affinity):
 
     def _multiply(self, maps, transpose):
         points = self.features.to(maps.dtype)
-        rows = max(_ENTRIES // points.shape[1], 1)
+        entries = _ENTRIES["cpu" if points.device.type == "cpu" else "other"]
+        rows = max(entries // points.shape[1], 1)
         product = [
             torch.cat([m @ kernel(f, block) for block in f.split(rows)], 1)
             for f, m in zip(points, maps, strict=True)

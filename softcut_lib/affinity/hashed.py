@@ -32,8 +32,8 @@ class Hashed:
         """How many lattice points the image touches."""
         return self.left.shape[1] - 1
 
-    def multiply(self, maps, orders, a, scale):
-        """scale * P B P' maps for contiguous maps (L, N), B the mean over orders of axes."""
+    def multiply(self, maps, orders, a, scale, out):
+        """out = scale * P B P' maps for contiguous maps (L, N), B the mean over orders of axes."""
         kind = maps.dtype.type
         labels, count = maps.shape
         # a piece's table is worth its additions only where pixels outnumber vertices
@@ -42,10 +42,8 @@ class Hashed:
         lanes = 24 if labels > 8 and self.vertices < 20_000 else 8
         lattice = (self.simplex, self.corners, self.weights.astype(kind, copy=False))
         blurs = (self.left, self.right, np.array(orders), kind(a), kind(scale))
-        out = np.empty_like(maps)
         with announced("lattice", kind), numba_threads(torch.get_num_threads()):
             kernels_apply.multiply(maps, lanes, pieces, *lattice, *blurs, out)
-        return out
 
 
 def build_hashed(points, reach):

@@ -44,6 +44,12 @@ class Affinity:
 
         Raises:
             TypeError, ValueError: as for the class itself.
+
+        Example:
+            >>> import torch, softcut_lib as sc
+            >>> line = torch.tensor([[[0.0], [1.0], [5.0]]])
+            >>> sc.DenseAffinity.from_features(line).degree
+            tensor([[[1.6065, 1.6069, 1.0003]]])
         """
         self = cls.__new__(cls)
         self._begin(check_features(features), options)
@@ -71,6 +77,12 @@ class Affinity:
         Raises:
             TypeError: if S is no floating tensor.
             ValueError: if its shape or device does not fit the image's.
+
+        Example:
+            >>> import torch, softcut_lib as sc
+            >>> W = sc.DenseAffinity.from_features(torch.tensor([[[0.0], [1.0]]]))
+            >>> W.matmul(torch.tensor([[[1.0, 0.0]]]))
+            tensor([[[1.0000, 0.6065]]])
         """
         self._fits(maps)
         if maps.dtype in (torch.float16, torch.bfloat16):
@@ -127,3 +139,10 @@ class _Multiply(torch.autograd.Function):
     def backward(ctx, grad):
         back = _Multiply.apply(grad, ctx.affinity, not ctx.transpose)
         return back, None, None
+
+    @staticmethod
+    def vmap(info, axes, maps, affinity, transpose):
+        # one affinity for all: what is mapped over is so many labels more
+        maps = maps.movedim(axes[0], 1)
+        product = _Multiply.apply(maps.flatten(1, 2), affinity, transpose)
+        return product.unflatten(1, maps.shape[1:3]), 1

@@ -18,47 +18,35 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: products' top bi
 
 
 @compiled()
-def _place_tile(points, stretch, room, weights, codes):
+def _place_tile(points, stretch, room, digits, weights, codes):
     """Simplex code and barycentric weights of the pixels of a tile; see `permutohedral`."""
     d, count = points.shape
     size = d + 1
-    y, v, rank, tau, low, bits, rank_bits = room
+    y, v, rank, tau, total = room
+    low, bits, rank_bits = digits
+    inverse = points.dtype.type(1) / points.dtype.type(size)
     for i in range(count):
-        tau[0, i] = 0
-        codes[i] = 0
+        y[0, i], total[i], codes[i] = 0, 0, 0
     for j in range(d, 0, -1):
         for i in range(count):
             scaled = points[j - 1, i] * stretch[j - 1]
-            y[j, i] = tau[0, i] - j * scaled
-            tau[0, i] += scaled
-    for i in range(count):
-        y[0, i] = tau[0, i]
-    inverse = points.dtype.type(1) / points.dtype.type(size)
-    for i in range(count):
-        rank[0, i] = 0
+            y[j, i] = y[0, i] - j * scaled  # row 0 holds the sum of those above
+            y[0, i] += scaled
     for j in range(size):
         for i in range(count):
             unit = y[j, i] * inverse
             whole = np.rint(unit)
-            v[j, i] = np.int32(whole)
-            y[j, i] = unit - whole
-    for j in range(size):
-        for i in range(count):
-            rank[j, i] = 0
+            v[j, i], y[j, i], rank[j, i] = np.int32(whole), unit - whole, 0  # y is t from here on
+            total[i] += v[j, i]
     for j in range(size):
         for k in range(j):
             for i in range(count):
                 later = np.int32(y[j, i] <= y[k, i])
                 rank[j, i] += later
                 rank[k, i] += 1 - later
-    for i in range(count):
-        total = np.int32(0)
-        for j in range(size):
-            total += v[j, i]
-        rank[size, i] = total
     for j in range(size):
         for i in range(count):
-            moved = rank[j, i] + rank[size, i]
+            moved = rank[j, i] + total[i]
             turn = np.int32(moved < 0) - np.int32(moved > d)
             rank[j, i] = moved + turn * size
             v[j, i] += turn
@@ -80,23 +68,17 @@ def _place_tile(points, stretch, room, weights, codes):
 
 @compiled(parallel=PARALLEL)
 def place(points, stretch, low, bits, rank_bits, weights, codes):
-    """`_place_tile` for all pixels of an image."""
+    """`_place_tile` for all pixels of an image, features (d, N)."""
     d, count = points.shape
     tiles = (count + TILE - 1) // TILE
     pieces = min(32, tiles)
     for piece in prange(pieces):
-        room = (
-            np.empty((d + 1, TILE), points.dtype),
-            np.empty((d + 1, TILE), np.int32),
-            np.empty((d + 2, TILE), np.int32),
-            np.empty((d + 1, TILE), points.dtype),
-            low,
-            bits,
-            rank_bits,
-        )
+        t, tau = np.empty((d + 1, TILE), points.dtype), np.empty((d + 1, TILE), points.dtype)
+        v, rank = np.empty((d + 1, TILE), np.int32), np.empty((d + 1, TILE), np.int32)
+        room, digits = (t, v, rank, tau, np.empty(TILE, np.int32)), (low, bits, rank_bits)
         for tile in range(piece * tiles // pieces, (piece + 1) * tiles // pieces):
             part = slice(tile * TILE, min((tile + 1) * TILE, count))
-            _place_tile(points[:, part], stretch, room, weights[part], codes[part])
+            _place_tile(points[:, part], stretch, room, digits, weights[part], codes[part])
 
 
 @compiled()

@@ -9,7 +9,6 @@ commute where a neighbour is missing, so B decides what W is:
     psd:    B_0 ... B_d B_d ... B_0, half as wide    symmetric positive semidefinite: P M M' P'
 """
 
-import numpy as np
 import torch
 
 from softcut_lib import _checks as check
@@ -29,8 +28,8 @@ class LatticeAffinity(Affinity):
 
     Built once, an affinity serves the degree, all labels and the backward pass; W and its
     transpose are exact adjoints in every mode. The factor c is right where pixels are dense among
-    the lattice points; in an image they are not, W comes out too small by up to a third, and
-    `calibrate` mends that.
+    the lattice points; in an image they are not, W usually comes out too small, and `calibrate`
+    mends that.
 
     Args:
         image: (B, C, *grid) in 0..255, floating or uint8; any C, any number of grid axes.
@@ -38,9 +37,9 @@ class LatticeAffinity(Affinity):
         kernel: "torch", plain tensor operations on any device; "fused", compiled by numba, on the
             CPU, where lattice coordinates pack into 62 bits (usually up to six features); "auto"
             takes fused where it applies. They agree to rounding.
-        mode: "sym", symmetric, the default and the most accurate; "plain", one order of blurs,
-            half the time of "sym", not symmetric; "psd", positive semidefinite as well, for
-            use inside solvers.
+        mode: "sym", symmetric, the default and the most accurate; "plain", one order of blurs, as
+            usually implemented, not symmetric; "psd", positive semidefinite as well, for use
+            inside solvers.
 
     Attributes:
         shape, degree, symmetric, psd: as in `DenseAffinity`.
@@ -79,7 +78,8 @@ class LatticeAffinity(Affinity):
                 f"the features must lie within {_SPAN:g} sigmas of each other, got {span:g}; "
                 "sigma_color or sigma_space is too small for the lattice"
             )
-        points -= (low + high) / 2  # W depends on differences only; small numbers have more digits
+        # W depends on differences only, and small numbers have more digits
+        points = points - (low + high) / 2
         self._scale = points.new_full((len(points), 1, 1), gaussian_scale(self.dim))
         self._lattice = None if kernel == "torch" else _fused(points, (high - low) / 2, kernel)
         self.kernel = "torch" if self._lattice is None else "fused"
@@ -112,6 +112,12 @@ class LatticeAffinity(Affinity):
 
         Raises:
             ValueError: if rows is no positive integer.
+
+        Example:
+            >>> import torch, softcut_lib as sc
+            >>> alone = sc.LatticeAffinity.from_features(torch.tensor([[[0.0], [50.0]]]))
+            >>> alone.calibrate().degree
+            tensor([[[1.0000, 1.0000]]])
         """
         check.positive_integer("rows", rows)
         if generator is None:
@@ -135,16 +141,11 @@ class LatticeAffinity(Affinity):
             orders = [axes[::-1] for axes in orders]
         if self.kernel == "torch":
             return self._lattice.multiply(maps, orders, a, self._scale)
-        product = [
-            lattice.multiply(m, orders, a, scale)
-            for lattice, m, scale in zip(
-                self._lattice,
-                maps.contiguous().numpy(),
-                self._scale.flatten().tolist(),
-                strict=True,
-            )
-        ]
-        return torch.from_numpy(np.stack(product))
+        product = torch.empty_like(maps, memory_format=torch.contiguous_format)
+        images = maps.contiguous().numpy(), product.numpy(), self._scale.flatten().tolist()
+        for lattice, given, out, scale in zip(self._lattice, *images, strict=True):
+            lattice.multiply(given, orders, a, scale, out)
+        return product
 
 
 def _fused(points, reach, wanted):

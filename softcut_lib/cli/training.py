@@ -236,7 +236,7 @@ def reproduce(a):
             if record is None:
                 print(f"{model}, seed {seed}: no finished run", file=sys.stderr)
                 continue
-            if a.decode or a.whole:
+            if (a.decode or a.whole) and not experiment.decodes:
                 settings = experiment.with_options(a.data, a.profile)
                 record = retested(record, settings, decode=a.decode, whole=a.whole, runs=a.runs,
                                   device=a.device, progress=True)  # fmt: skip

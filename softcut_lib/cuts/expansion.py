@@ -62,7 +62,7 @@ def alpha_expansion(scores, weights, *, offsets=None, seeds=None, max_cycles=20)
     def one(k):
         cost = scores[k].detach().double().flatten(1).numpy()
         cost = cost.max(0) - cost
-        capacity = torch.cat([w.view(batch, -1)[k].detach().double() for w in system.weights])
+        capacity = torch.cat([w.reshape(batch, -1)[k].detach().double() for w in system.weights])
         if seeds is not None:
             held = seeds[k].flatten().numpy()
             other = (held != 255) & (np.arange(count)[:, None] != held)

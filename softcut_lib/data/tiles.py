@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from softcut_lib import _checks
 
-from .pictures import BACKGROUND, VOID
+from .pictures import BACKGROUND, VOID, chosen_classes
 
 TASKS = ("binary", "object", "multiclass")
 
@@ -227,18 +227,11 @@ def _pixels(item, window):
 
 
 def _wanted(known, classes):
-    if classes is None:
-        if BACKGROUND not in known:
-            raise ValueError(
-                "classes must be given: the data set labels every pixel with one of "
-                f"{', '.join(known)} and has no background"
-            )
-        return tuple(name for name in known if name != BACKGROUND)
-    if isinstance(classes, str) or not isinstance(classes, list | tuple):
-        raise TypeError(f"classes must be a tuple of names or None, got {classes!r}")
-    wrong = [name for name in classes if name not in known or name == BACKGROUND]
-    if wrong or not classes or len(set(classes)) < len(classes):
+    """Names of the classes to look for, among those of the data set."""
+    names = tuple(name for name in known if name != BACKGROUND)
+    if classes is None and BACKGROUND not in known:
         raise ValueError(
-            f"classes must be different names among {', '.join(known)}; got {tuple(classes)}"
+            "classes must be given: the data set labels every pixel with one of "
+            f"{', '.join(known)} and has no background"
         )
-    return tuple(classes)
+    return names if classes is None else chosen_classes(classes, names)[1:]

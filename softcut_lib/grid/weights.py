@@ -68,7 +68,8 @@ def length_weights(offsets):
             diagonals) 1.09 times, with 16 (knight's moves too) 1.04 times.
 
     Returns:
-        A list of numbers, one per offset.
+        A list of numbers, one per offset. To join them with contrast, multiply by those of
+        `image_weights` and by |o|, by which the latter have been divided already.
 
     Raises:
         ValueError: not 2-D, or two offsets along one line.

@@ -15,13 +15,15 @@ from torch.autograd.function import once_differentiable
 
 from softcut_lib import _checks as check
 from softcut_lib.cuts.energy import cut_system
-from softcut_lib.cuts.flow import check_seeds
+from softcut_lib.cuts.flow import check_seeds, min_cut
 from softcut_lib.grid.edges import jump
 
 EULER = 0.5772156649015329  # mean of the standard Gumbel distribution
 
 
-def perturbed(decode, *, sigma, num_samples, noise="gaussian", offsets=None, generator=None):
+def perturbed(
+    decode=min_cut, *, sigma, num_samples, noise="gaussian", offsets=None, generator=None
+):
     """Average a decoder over perturbed scores and weights; the result is a cut with a gradient.
 
     out = 1/M sum_m F(scores + sigma Z_m, max(weights + sigma Z'_m, 0))
@@ -32,7 +34,8 @@ def perturbed(decode, *, sigma, num_samples, noise="gaussian", offsets=None, gen
 
     Args:
         decode: called as ``decode(scores, weights)`` on a batch of M B problems; bool (.., L,
-            *grid), long (.., *grid), or real. `min_cut` is one.
+            *grid), long (.., *grid), or real. `min_cut` by default; `alpha_expansion` for several
+            labels.
         sigma: temperature > 0, in the units of scores and weights.
         num_samples: M, at least 1; with 1 there are no others to subtract, and much variance.
         noise: "gaussian", or "gumbel" (centered, so that its mean is 0).
@@ -51,9 +54,8 @@ def perturbed(decode, *, sigma, num_samples, noise="gaussian", offsets=None, gen
 
     Example:
         >>> import torch
-        >>> from softcut_lib import min_cut
-        >>> cut = perturbed(min_cut, sigma=1.0, num_samples=200,
-        ...                 generator=torch.Generator().manual_seed(0))
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> cut = perturbed(sigma=1.0, num_samples=200, generator=generator)
         >>> scores = torch.tensor([[[[5.0, 0.0]]]], requires_grad=True)
         >>> prob = cut(scores, [torch.zeros(1, 0, 2), torch.zeros(1, 1, 1)])
         >>> bool(prob[0, 0, 0, 0] > 0.99), bool(0.3 < prob[0, 0, 0, 1] < 0.7)
@@ -158,7 +160,7 @@ def indicators(labels, count):
 
 
 def fenchel_young_loss(
-    decode, *, sigma, num_samples, noise="gaussian", offsets=None, generator=None
+    decode=min_cut, *, sigma, num_samples, noise="gaussian", offsets=None, generator=None
 ):
     """The loss whose gradient is (average answer) - (target): learning from masks through a cut.
 
@@ -187,8 +189,7 @@ def fenchel_young_loss(
 
     Example:
         >>> import torch
-        >>> from softcut_lib import min_cut
-        >>> loss = fenchel_young_loss(min_cut, sigma=0.1, num_samples=8)
+        >>> loss = fenchel_young_loss(sigma=0.1, num_samples=8)
         >>> scores = torch.tensor([[[[5.0, -5.0]]]], requires_grad=True)
         >>> edges = [torch.zeros(1, 0, 2), torch.zeros(1, 1, 1)]
         >>> loss(scores, edges, torch.tensor([[[1, 1]]])).backward()

@@ -24,6 +24,15 @@ def association(sets, affinity):
         return _Association.apply(sets, affinity)[0]
 
 
+def check_affinity(affinity):
+    """Refuse what cannot multiply maps, a matrix above all."""
+    if not all(hasattr(affinity, name) for name in ("matmul", "degree", "symmetric")):
+        raise TypeError(
+            "affinity must have matmul, degree and symmetric, such as DenseAffinity(image, "
+            f"sigma_color=15, sigma_space=100), got {type(affinity).__name__}"
+        )
+
+
 class _Association(torch.autograd.Function):
     @staticmethod
     def forward(sets, affinity):

@@ -9,7 +9,7 @@ either over classes or images is another loss, whose denominator is a constant.
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.losses.association import association
+from softcut_lib.losses.association import association, check_affinity
 from softcut_lib.losses.pairwise import cut_share
 from softcut_lib.losses.softsets import region, soft_sets
 
@@ -148,11 +148,8 @@ def normalized_cut_gradient(sets, affinity, *, roi=None):
     degree, product = _degree(affinity, sets, roi), affinity.matmul(sets)
     volume = (degree * sets).flatten(2).sum(2)
     share = _share((sets * product).flatten(2).sum(2), volume)
-    full = volume > torch.finfo(volume.dtype).tiny
-    share, scale = (
-        torch.where(full, x, 0)[(...,) + (None,) * (sets.dim() - 2)]
-        for x in (share, 1 / volume.clamp_min(torch.finfo(volume.dtype).tiny))
-    )
+    scale = _share(torch.ones_like(volume), volume)
+    share, scale = (x[(...,) + (None,) * (sets.dim() - 2)] for x in (share, scale))
     return scale * (degree * share - 2 * product)
 
 
@@ -165,6 +162,7 @@ def _share(within, volume):
 
 
 def _degree(affinity, sets, roi):
+    check_affinity(affinity)
     if roi is None:
         return affinity.degree.to(sets.dtype)
     with torch.no_grad(), torch.autocast(sets.device.type, enabled=False):

@@ -11,7 +11,7 @@ for fixed means: |I_p - mu_k|^2 / N.
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.losses.softsets import region, soft_sets
+from softcut_lib.losses.softsets import image_like, region, soft_sets
 
 
 def kmeans_loss(prob, image, *, seeds=None, roi=None, check_values=True):
@@ -50,7 +50,8 @@ def kmeans_loss(prob, image, *, seeds=None, roi=None, check_values=True):
     """
     sets, _ = soft_sets(prob, seeds=seeds, roi=roi, check_values=check_values)
     inside = region(roi, sets)
-    colors = _colors(image, sets, check_values)
+    check.floating("image", image)
+    colors = image_like(image, sets, finite=check_values).to(sets.dtype)
     pixels = inside.flatten(1).sum(1)
     # Distances do not change when all colours move, and about their mean they cancel least.
     colors = torch.where(inside > 0, colors, 0)
@@ -79,12 +80,9 @@ def absent_label_loss(prob, seeds, *, roi=None, check_values=True):
     images. An image without a labelled pixel names nothing and excludes nothing: 0.
 
     Args:
-        prob: (B, L, *grid) probabilities that sum to 1 at every pixel; L = 1 is one sigmoid
-            channel p and stands for the two sets 1 - p and p.
-        seeds: (B, *grid) long scribbles, 255 where free. (S itself is not clamped here: a
-            scribbled pixel is no part of an absent label anyway, its loss says so.)
-        roi: (B, *grid) bool, the pixels that exist; N counts them.
-        check_values: False skips the looks at values (not at shapes), for hot loops.
+        prob, roi, check_values: as in `kmeans_loss`.
+        seeds: (B, *grid) long scribbles, 255 where free. S itself is not clamped here: a
+            scribbled pixel's probability of an absent label counts like any other's.
 
     Returns:
         A scalar, float32 or wider.
@@ -105,19 +103,3 @@ def absent_label_loss(prob, seeds, *, roi=None, check_values=True):
     absent = ~seen & seen.any(1, keepdim=True)
     mass = torch.where(absent, sets.flatten(2).sum(2), 0).sum(1)
     return (mass / region(roi, sets).flatten(1).sum(1).clamp_min(1)).mean()
-
-
-def _colors(image, sets, check_values):
-    check.grid_axes("image", image, sets.dim())
-    if image.dim() != sets.dim() or (image.shape[0], *image.shape[2:]) != (
-        sets.shape[0],
-        *sets.shape[2:],
-    ):
-        raise ValueError(
-            f"image must have the batch and the grid of prob, "
-            f"{(sets.shape[0], 'C', *sets.shape[2:])}, got {tuple(image.shape)}"
-        )
-    check.floating("image", image)
-    if check_values:
-        check.finite("image", image)
-    return image.detach().to(sets)

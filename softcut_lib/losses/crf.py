@@ -12,9 +12,9 @@ import torch
 from softcut_lib import _checks as check
 from softcut_lib.affinity.features import pixel_features
 from softcut_lib.grid.edges import head, jump, tail
-from softcut_lib.losses.association import association
+from softcut_lib.losses.association import association, check_affinity
 from softcut_lib.losses.pairwise import FORMS
-from softcut_lib.losses.softsets import region, soft_sets
+from softcut_lib.losses.softsets import image_like, region, soft_sets
 
 
 def dense_crf_loss(prob, affinity, *, seeds=None, roi=None, form="scale-free", check_values=True):
@@ -117,19 +117,18 @@ def gated_crf_loss(
     check.positive_integer("radius", radius)
     sets, _ = soft_sets(prob, seeds=seeds, roi=roi, check_values=check_values)
     features = pixel_features(
-        image, sigma_color=sigma_color, sigma_space=sigma_space, check_range=check_range
+        image_like(image, sets, finite=False),  # pixel_features looks at the values
+        sigma_color=sigma_color,
+        sigma_space=sigma_space,
+        check_range=check_range,
     )
-    if features.shape[:-1] != (sets.shape[0], *sets.shape[2:]):
-        raise ValueError(
-            f"image must have the batch and the grid of prob, "
-            f"{(sets.shape[0], 'C', *sets.shape[2:])}, got {tuple(image.shape)}"
-        )
-    total, within = _pairs(sets, _Window(features.movedim(-1, 1).to(sets), radius), roi)
+    total, within = _pairs(sets, _Window(features.movedim(-1, 1).to(sets.dtype), radius), roi)
     return ((total - within) / region(roi, sets).flatten(1).sum(1).clamp_min(1)).mean()
 
 
 def _pairs(sets, affinity, roi):
     """1'W 1 and sum_k S_k'W S_k of each image, (B,) each; 1 is the region's indicator."""
+    check_affinity(affinity)
     if roi is None:
         total = affinity.degree.to(sets.dtype).flatten(1).sum(1)
     else:

@@ -65,6 +65,25 @@ def region(roi, like):
     return _region(roi, like).to(like.dtype)
 
 
+def image_like(image, sets, *, finite=True):
+    """Refuse an image without the batch, the grid or the device of the sets; a constant."""
+    check.grid_axes("image", image, sets.dim())
+    expected = (sets.shape[0], image.shape[1], *sets.shape[2:])
+    if tuple(image.shape) != expected:
+        raise ValueError(
+            f"image must have the batch and the grid of prob, {(expected[0], 'C', *expected[2:])}, "
+            f"got {tuple(image.shape)}"
+        )
+    if image.device != sets.device:
+        raise ValueError(
+            f"image must be on the device of prob, {sets.device}, got {image.device}; "
+            "move one of them with .to(...)"
+        )
+    if finite:
+        check.finite("image", image)
+    return image.detach()
+
+
 def _region(roi, maps):
     check.is_tensor("roi", roi)
     if roi.dtype != torch.bool:

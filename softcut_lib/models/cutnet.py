@@ -119,14 +119,13 @@ class CutNet(nn.Module):
             return harden(self(image).prob)
         scores, weights = self._run(image)
         self._need(weights, "decode")
-        mask = (
-            self._cut(scores, weights) if self.decode == "min_cut" else self.decode(scores, weights)
-        )
+        decode = self._minimum_cut if self.decode == "min_cut" else self.decode
+        mask = decode(scores, weights)
         if mask.dim() == scores.dim():
             mask = mask[:, 0] if mask.shape[1] == 1 else mask.long().argmax(1)
         return mask.long()
 
-    def _cut(self, scores, weights):
+    def _minimum_cut(self, scores, weights):
         """The minimum cut, or expansions, of the energy that the network's numbers define."""
         from softcut_lib import alpha_expansion, min_cut
 

@@ -13,7 +13,7 @@ COLUMNS = {
     "output $x$": "scores",
     "decision": "image",
 }
-LABEL, GAP, HEAD, FOOT = 0.3, 0.1, 0.3, 0.4  # inches: row names, between, titles, color bars
+LABEL, GAP, HEAD, FOOT = 0.5, 0.1, 0.3, 0.4  # inches: row names, between, titles, color bars
 
 
 @styled

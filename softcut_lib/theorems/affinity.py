@@ -133,16 +133,16 @@ def written_out(affinity):
     return affinity.matmul(units)[0].flatten(1).T
 
 
-def is_symmetric(affinity):
-    """|W - W'| < 1e-12 max |W|."""
-    W = written_out(affinity)
+def is_symmetric(W):
+    """|W - W'| < 1e-12 max |W|, for an affinity or a matrix."""
+    W = W if isinstance(W, torch.Tensor) else written_out(W)
     off = ((W - W.T).abs().max() / W.abs().max()).item()
     assert off < 1e-12, f"W must equal its transpose, asymmetry {off:.3g}; blur in both orders"
 
 
-def is_positive_semidefinite(affinity):
-    """The smallest eigenvalue of W exceeds -1e-10 times its largest entry."""
-    W = written_out(affinity)
+def is_positive_semidefinite(W):
+    """The smallest eigenvalue exceeds -1e-10 times the largest entry, of an affinity or matrix."""
+    W = W if isinstance(W, torch.Tensor) else written_out(W)
     least = (torch.linalg.eigvalsh((W + W.T) / 2).min() / W.abs().max()).item()
     assert least > -1e-10, f"the least eigenvalue is {least:.3g}; is the blur a palindrome M M'?"
 

@@ -71,7 +71,7 @@ CUTS = {
         "Submodular",
     ),
     "submodular-isotonic": (
-        "the same with isotonic refinement",
+        "total variation by 35 steps with isotonic refinement",
         _variation(method="published"),
         "Submodular + isotonic",
     ),

@@ -40,11 +40,11 @@ def retested(
 
     model, _ = load_model(runs_folder(runs) / record["experiment"] / run_name(record))
     items = split_of(settings, record, "test")
-    if decode is not None:
+    model.decode = decode
+    if decode is not None and getattr(model, "decodes_with_weights", True):
         with torch.no_grad():
             if model(items[0]["image"][None]).weights is None:
                 return None
-    model.decode = decode
     test = evaluate(
         through_windows(model, None if whole else settings.windows), items, settings.objective,
         device=device, metric=settings.metric, progress=progress,

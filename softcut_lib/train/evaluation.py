@@ -21,7 +21,8 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
 
     ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
     evaluation, ``figures`` = connected components of the hard mask. The hard mask is
-    ``prob > 1/2``, or the model's decoder where it has one.
+    ``prob > 1/2``, or the model's decoder where it has one. ``constant`` is the iou of an answer
+    that no network is needed for: foreground everywhere, or with several labels the first.
 
     Args:
         model: `CutNet`, or `Windowed`.
@@ -32,7 +33,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
         progress: a bar on the error stream, where that is a terminal.
 
     Returns:
-        dict of equally long lists: name, iou, loss, figures.
+        dict of equally long lists: name, iou, loss, figures, constant.
     """
     model = channels_last(model.to(device).eval())
     scores = ImageScores()
@@ -50,6 +51,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
             iou=float(metric(decided, target)),
             loss=float(objective.evaluation(prediction, target)[0]),
             figures=int(count_figures(decided)),
+            constant=float(metric(_first_label(decided), target)),
         )
     return scores.columns()
 
@@ -136,6 +138,12 @@ def channels_last(x):
         planar = any(isinstance(layer, torch.nn.Conv2d) for layer in x.modules())
         return x.to(memory_format=torch.channels_last) if planar else x
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _first_label(prob):
+    constant = torch.zeros_like(prob)
+    constant[:, 0] = 1
+    return constant
 
 
 def _maps(mask, *, labels):

@@ -125,6 +125,10 @@ def run(
     )
     choose("optimizer", settings.optimizer, {"adam": 0, "adagrad": 0})
     choose("precision", precision, dict.fromkeys(("32-true", "bf16-mixed", "16-mixed")))
+    if precision == "16-mixed" and not device.startswith("cuda"):
+        raise ValueError(
+            "precision: 16-mixed needs a GPU (device='cuda'); on the CPU take bf16-mixed"
+        )
     for name, value in (("devices", devices), ("accumulate", accumulate)):
         check.positive_integer(name, value)
     how = Resources(device, devices, precision, accumulate, threads, workers, progress)

@@ -51,7 +51,7 @@ def run_name(config: dict) -> str:
     if "steps_per_epoch" in options:
         epochs += f"x{options['steps_per_epoch']}"
     parts = [config["data"], config["model"], options["optimizer"], f"lr{options['lr']:g}", epochs]
-    usual = {"batch": 1, "scale": 1.0, **DEFAULTS}
+    usual = {"batch": 1, "scale": 1.0, "count": None, **DEFAULTS}
     parts += [
         f"{name}{options[name]}" for name in usual if options.get(name, usual[name]) != usual[name]
     ]
@@ -170,6 +170,9 @@ def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
         except Exception as error:
             # among several processes the one that stopped has ended, and the others with it
+            if not stop.exists() and how.devices > 1:
+                cause = str(error).strip().splitlines()[-1]
+                raise ValueError(f"one of {how.devices} processes failed: {cause}") from error
             if not stop.exists():
                 raise
             told = read_json(stop)

@@ -62,14 +62,17 @@ def recorded_rows(results: dict) -> list[dict]:
 
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
-        seeds; how many of them stopped early, by themselves; seconds of a step, and times_base,
-        that time over the one of the model "base" with the same options (None without).
+        seeds; constant, the iou of an answer without a network (None where it was not recorded, see
+        `evaluate`); how many seeds stopped early, by themselves; seconds of a step with its
+        share of the validations (processor time where all runs of the file have it), and
+        times_base, that time over the one of "base" with the same options (None without).
     """
     groups: dict = {}
     for row in results["rows"]:
         key = row["model"], tuple(sorted(row["options"].items()))
         groups.setdefault(key, []).append(row)
-    pace = {key: fmean(map(seconds_per_step, runs)) for key, runs in groups.items()}
+    clock = _clock(results["rows"])
+    pace = {key: fmean(_per_step(run, clock) for run in runs) for key, runs in groups.items()}
     rows = []
     for (model, options), runs in groups.items():
         base = pace.get(("base", options))
@@ -86,6 +89,7 @@ def recorded_rows(results: dict) -> list[dict]:
                 **shared,
                 **metrics,
                 "seeds": sorted(run["seed"] for run in runs),
+                "constant": _constant(runs),
                 "stopped": sum(run.get("stopped") is not None for run in runs),
                 "seconds": pace[model, options],
                 "times_base": base and pace[model, options] / base,
@@ -94,9 +98,23 @@ def recorded_rows(results: dict) -> list[dict]:
     return rows
 
 
-def seconds_per_step(run: dict) -> float:
-    """Wall time of a training, validation included, over its steps (some runs stop early)."""
-    return run["wall_time_s"] / max(run["history"]["step"][-1], 1)
+def _constant(runs):
+    known = [run["test"]["constant"] for run in runs if "constant" in run["test"]]
+    return fmean(map(fmean, known)) if known else None
+
+
+def _clock(runs):
+    """Processor time where all runs recorded it on a CPU: a busy machine does not lengthen it."""
+    on_cpu = all(
+        run["machine"]["device"] == "cpu" and "cpu_seconds" in run["history"] for run in runs
+    )
+    return "cpu_seconds" if on_cpu else "seconds"
+
+
+def _per_step(run, clock):
+    """Time of a training, validation included, over its steps (some runs stop early)."""
+    total = sum(run["history"].get(clock, [run["wall_time_s"]]))
+    return total / max(run["history"]["step"][-1], 1)
 
 
 def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[dict]:

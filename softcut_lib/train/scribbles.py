@@ -54,6 +54,10 @@ class Supervision:
         check.one_of("shown", self.shown, ("scribbles", "masks", "nothing", *PROPOSALS, ALTERNATE))
         check.one_of("regularizer", self.regularizer, (None, *REGULARIZERS))
         check.positive_number("weight", self.weight)
+        if self.shown == "nothing" and self.regularizer is None:
+            raise ValueError(
+                'regularizer must be named where shown="nothing": else there is no loss'
+            )
 
     def loss(self, prediction, code, *, started):
         """The loss of one batch; ``started`` says whether the second part has begun."""
@@ -64,13 +68,14 @@ class Supervision:
             total = cross_entropy(prediction, self._target(prediction, mask, seeds, started))
         if self.regularizer is not None and started:
             held = seeds if self.clamp and self.shown != "nothing" else None
-            extra = REGULARIZERS[self.regularizer](
-                prediction.prob, 255 * prediction.image, held, **self.options
-            )
-            total = total + self.weight * extra
+            total = total + self.weight * self.energy(prediction.prob, prediction.image, held)
         if self.absent and started:
             total = total + self.absent * absent_label_loss(prediction.prob, seeds)
         return total
+
+    def energy(self, prob, image, seeds=None):
+        """The regularizer of images in [0, 1], averaged over them."""
+        return REGULARIZERS[self.regularizer](prob, 255 * image, seeds, **self.options)
 
     def _target(self, prediction, mask, seeds, started):
         if self.shown == "masks":
@@ -135,6 +140,11 @@ class ScribbleNet(CutNet):
             self.steps += 1
         return ScribbleOutput(*super().forward(image), image, step, self.supervision)
 
+    @property
+    def decodes_with_weights(self):
+        """Whether the decoder needs conductances: the dense CRF has its own."""
+        return self.decode not in (None, MEAN_FIELD)
+
     @torch.no_grad()
     def predict(self, image):
         if self.decode != MEAN_FIELD:
@@ -156,7 +166,8 @@ class FromScribbles:
 
     Evaluation is 1 - mean IoU of the image, so that the network kept is the one of the best
     validation IoU. While the second part has not begun, 1 is added: no network of that phase is
-    kept where a later one exists. (Validation has masks, as the published runs had.)
+    kept where a later one exists. (Validation has masks, as the published runs had.) Where nothing
+    is shown, evaluation is the regularizer itself.
 
     Args:
         first: steps of partial cross-entropy alone, at least 0.
@@ -169,6 +180,10 @@ class FromScribbles:
         return prediction.supervision.loss(prediction, target, started=started)
 
     def evaluation(self, prediction, target):
+        told = prediction.supervision
+        if told.shown == "nothing":
+            pairs = zip(prediction.prob.split(1), prediction.image.split(1), strict=True)
+            return torch.stack([told.energy(prob, image) for prob, image in pairs])
         missed = 1 - mean_iou(prediction.prob, target, per_image=True)
         return missed + 1 if prediction.step < self.first else missed
 

@@ -1,15 +1,19 @@
 """Experiments from scribbles: ways of supervision, and networks (chapter 15).
 
 A row is a network and what it is shown and told; the tables 1 to 3 of Tang et al. 2018 in small,
-on synthetic horses, on the photographs at 80 x 104, and on CamVid with its eleven classes.
+on synthetic horses, on the photographs at 80 x 104, and on CamVid with its eleven classes. The
+experiments that end in "-crf" train nothing: they test the same networks followed by a dense CRF.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from softcut_lib.train.forms import Data, Experiment, Model
-from softcut_lib.train.scribbles import FromScribbles, ScribbleNet, Supervision
+from softcut_lib.train.scribbles import MEAN_FIELD, FromScribbles, ScribbleNet, Supervision
 
 SIZE = (80, 104)
+CRF = {"bilateral": 1.0, "spatial": 0.5, "sigma_space": 20.0, "sigma_near": 1.0}
 LENGTHS = {"spots": 0.0, "quarter": 0.25, "half": 0.5, "whole": 1.0}
 WEIGHTS = (0.1, 0.3, 3.0, 10.0)
 
@@ -103,7 +107,7 @@ def _builder(make, labels, supervision):
         net, cut = make(sc, labels)
         if cut is not None and log is not None:
             cut.log = log
-        return ScribbleNet(net, cut, supervision=supervision)
+        return ScribbleNet(net, cut, supervision=supervision, crf_options=CRF)
 
     return build
 
@@ -190,4 +194,13 @@ SCRIBBLES = {
         shuffle=True,
         profiles={"full": {}, "fast": SHORT},
     ),
+}
+SCRIBBLES |= {
+    f"{name}-crf": replace(
+        experiment,
+        title=f"{experiment.title}, then a dense CRF",
+        decodes=name,
+        decode=MEAN_FIELD,
+    )
+    for name, experiment in SCRIBBLES.items()
 }

@@ -20,7 +20,8 @@ NAMES = {
     "camvid": {"sign": "SignSymbol", "car": "Car", "person": "Pedestrian", "road": "Road"},
 }
 SMALL = {"epochs": 6, "steps_per_epoch": 100, "batch": 8}
-HALF = {"batch": 1, "windows": (160, 128)}  # frames of about a quarter of Cityscapes' sides
+# half of the thesis' windows, for frames with a quarter to a third of Cityscapes' sides
+HALF = {"batch": 1, "windows": (160, 128)}
 ARMS = [name for name in CUTS if name != "submodular"]
 
 
@@ -81,7 +82,7 @@ def streets(task, classes, *, settings=None) -> dict[str, Data]:
     Args:
         task: of `Tiles`.
         classes: of "sign", "car", "person", "road".
-        settings: name of the data set -> settings that replace the small budget's.
+        settings: what replaces the small budget's, off Cityscapes.
     """
     shown = f"tiles of {{}}, {' and '.join(classes)}" if task else f"frames, {', '.join(classes)}"
     small = {**SMALL, **(settings or {})}

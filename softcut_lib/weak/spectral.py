@@ -5,8 +5,6 @@ threshold. Kernel k-means keeps hard labels and gives each pixel to the class wh
 is least: NC lies below its tangent, so for a positive semidefinite W no step raises it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
@@ -16,6 +14,7 @@ from torch.nn.functional import one_hot
 from softcut_lib import _checks as check
 from softcut_lib.losses.balanced import normalized_cut_gradient
 from softcut_lib.losses.targets import known_labels
+from softcut_lib.weak.proposals import Proposal
 
 
 def normalized_eigenvectors(affinity, count=2, *, tol=1e-6):
@@ -163,32 +162,26 @@ def _by_size(labels, count):
     return rank.gather(1, labels.long().flatten(1)).reshape(labels.shape)
 
 
-class KernelKMeans(NamedTuple):
-    """What `kernel_kmeans` found: labels (B, *grid), and the energy (steps + 1, B) on the way."""
-
-    labels: torch.Tensor
-    energy: torch.Tensor
-
-
-def kernel_kmeans(affinity, start, *, classes=None, seeds=None, max_steps=100):
+def kernel_kmeans(affinity, start, *, classes=None, max_iter=100):
     """Lower the normalized cut of hard labels: each pixel to the class with the least slope.
 
     S <- argmin_k g_k(S),   g = eq. 8; stops when no image gets better.
 
     With points phi_p in the feature space of the kernel W_pq / (d_p d_q) and weights d_p,
     d_p |phi_p - mean_k|^2 is g_k at p plus what does not depend on k: this is weighted k-means. It
-    finds a local minimum near its start, so give it a good one.
+    finds a local minimum near its start, so give it a good one. With scribbles that must stay,
+    see `seeded_normalized_cut`.
 
     Args:
         affinity: a symmetric affinity, any kind.
         start: (B, *grid) long labels 0 .. K-1.
         classes: K; one more than the largest label of `start` if None, at least 2.
-        seeds: (B, *grid) long labels that stay, 255 where free.
-        max_steps: most rounds, at least 1.
+        max_iter: most rounds, at least 1.
 
     Returns:
-        `KernelKMeans`: the labels, and NC of the start and after each round. A round that does not
-        lower NC (it may even raise it if W is not positive semidefinite) is undone, and the last.
+        `Proposal(labels, energies)`: NC (steps + 1, B) of the start and after each round. A round
+        that does not lower an image's NC is undone and was its last; for a positive semidefinite W
+        none raises it.
 
     Raises:
         ValueError: labels out of range, shapes that differ, an affinity that is not symmetric.
@@ -202,7 +195,7 @@ def kernel_kmeans(affinity, start, *, classes=None, seeds=None, max_steps=100):
         >>> sc.kernel_kmeans(W, torch.tensor([[[0, 0, 1, 1, 1, 1]]])).labels
         tensor([[[0, 0, 0, 1, 1, 1]]])
     """
-    check.positive_integer("max_steps", max_steps)
+    check.positive_integer("max_iter", max_iter)
     check.is_tensor("start", start)
     if not affinity.symmetric:
         raise ValueError('affinity must be symmetric; use mode="sym" or "psd" of LatticeAffinity')
@@ -211,23 +204,18 @@ def kernel_kmeans(affinity, start, *, classes=None, seeds=None, max_steps=100):
     like = affinity.degree.double().expand(-1, classes, *affinity.degree.shape[2:])
     labels, named = known_labels("start", start, "the affinity's maps", like)
     if not bool(named.all()):
-        raise ValueError("start must label every pixel, got 255 (free); pass those by seeds")
-    if seeds is not None:
-        fixed, known = known_labels("seeds", seeds, "the affinity's maps", like)
-        labels = torch.where(known, fixed, labels)
-    best, history, going = labels, [], torch.ones(len(start), dtype=torch.bool, device=start.device)
-    for _ in range(max_steps + 1):
+        raise ValueError("start must label every pixel, got 255 (free)")
+    best, energies, going = labels, [], torch.ones_like(labels.flatten(1)[:, 0], dtype=torch.bool)
+    for _ in range(max_iter + 1):
         sets = one_hot(labels, classes).movedim(-1, 1).double()
         slopes = normalized_cut_gradient(sets, affinity)
         energy = classes + (slopes * sets).flatten(1).sum(1)  # g_k'S_k = -S_k'W S_k / d'S_k
-        if history:
-            going = going & (energy < history[-1])
-            energy = torch.where(going, energy, history[-1])
+        if energies:
+            going = going & (energy < energies[-1])
+            energy = torch.where(going, energy, energies[-1])
             best = torch.where(going[(...,) + (None,) * (best.dim() - 1)], labels, best)
-        history.append(energy)
-        if not bool(going.any()):
-            break
+            if not bool(going.any()):
+                break
+        energies.append(energy)
         labels = slopes.argmin(1)
-        if seeds is not None:
-            labels = torch.where(known, fixed, labels)
-    return KernelKMeans(best, torch.stack(history))
+    return Proposal(best, torch.stack(energies))

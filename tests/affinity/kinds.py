@@ -43,11 +43,3 @@ def build_features(kind, features):
     """The affinity of this kind for given features."""
     make, options = KINDS[kind]
     return make.from_features(features, **options)
-
-
-def matrix(affinity):
-    """W of the first image, written out by multiplying unit maps: (N, N)."""
-    batch, *grid = affinity.shape
-    units = torch.eye(affinity.features.shape[1], dtype=torch.float64)
-    units = units.reshape(1, -1, *grid).expand(batch, -1, *grid)
-    return affinity.matmul(units)[0].flatten(1).T

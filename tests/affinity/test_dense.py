@@ -7,13 +7,14 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.affinity import dense
-from tests.affinity.kinds import matrix, random_image, random_maps
+from softcut_lib.theorems.affinity import written_out
+from tests.affinity.kinds import random_image, random_maps
 
 
 def test_definition():
     """W_pq written out pair by pair, from the image and the places alone."""
     image = random_image(1, 3, 3, 4)
-    written = matrix(sc.DenseAffinity(image, sigma_color=90, sigma_space=2))
+    written = written_out(sc.DenseAffinity(image, sigma_color=90, sigma_space=2))
     pixels = list(product(range(3), range(4)))
     for (i, p), (j, q) in product(enumerate(pixels), enumerate(pixels)):
         color = sum((image[0, c][p] - image[0, c][q]) ** 2 for c in range(3))
@@ -26,7 +27,7 @@ def test_blocks_change_nothing(monkeypatch):
     image, maps = random_image(2, 3, 5, 6), random_maps(2, 3, 5, 6)
     whole = sc.DenseAffinity(image, sigma_color=40, sigma_space=3).matmul(maps)
     for entries in (1, 37, 100):
-        monkeypatch.setattr(dense, "_ENTRIES", entries)
+        monkeypatch.setitem(dense._ENTRIES, "cpu", entries)
         again = sc.DenseAffinity(image, sigma_color=40, sigma_space=3).matmul(maps)
         torch.testing.assert_close(again, whole, rtol=1e-13, atol=1e-13)
 

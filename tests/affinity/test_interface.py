@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from softcut_lib.theorems.affinity import written_out
 from tests.affinity.kinds import (
     KINDS,
     SIGMAS,
     build,
     build_features,
     every_kind,
-    matrix,
     random_image,
     random_maps,
 )
@@ -73,23 +73,15 @@ def test_derivatives(kind, transpose):
 
 
 @every_kind
-def test_adjoint_is_exact(kind):
-    affinity = build(kind, random_image(2, 3, 6, 5))
-    x, y = random_maps(2, 2, 6, 5), random_maps(2, 2, 6, 5, seed=2)
-    forth = (affinity.matmul(x) * y).sum()
-    back = (x * affinity.matmul(y, transpose=True)).sum()
-    assert abs(forth - back) <= 1e-12 * forth
-
-
-@every_kind
-def test_what_it_says_of_itself(kind):
-    affinity = build(kind, random_image(1, 3, 6, 7))
-    dense = matrix(affinity)
-    scale = dense.abs().max()
-    asymmetry = (dense - dense.T).abs().max() / scale
-    assert (asymmetry < 1e-12) == affinity.symmetric
-    if affinity.psd:
-        assert torch.linalg.eigvalsh((dense + dense.T) / 2).min() > -1e-10 * scale
+def test_vmap_and_jacobian(kind):
+    """Maps over any axis, and the Jacobian of a filter is its matrix."""
+    affinity = build(kind, random_image(1, 3, 3, 4))
+    many = torch.stack([random_maps(1, 2, 3, 4, seed=s) for s in range(3)], 2)
+    mapped = torch.func.vmap(affinity.matmul, in_dims=2, out_dims=2)(many)
+    each = torch.stack([affinity.matmul(many[:, :, k]) for k in range(3)], 2)
+    torch.testing.assert_close(mapped, each)
+    jacobian = torch.func.jacrev(affinity.matmul)(random_maps(1, 1, 3, 4))
+    torch.testing.assert_close(jacobian.reshape(12, 12), written_out(affinity))
 
 
 @every_kind
@@ -125,6 +117,17 @@ def test_repeated_runs_are_identical(kind):
     maps = random_maps(2, 3, 30, 40, dtype=torch.float32)
     first = build(kind, image).matmul(maps)
     assert torch.equal(first, build(kind, image).matmul(maps))
+
+
+@every_kind
+def test_what_is_passed_in_is_left_alone(kind):
+    """One feature, one pixel: shapes for which a transposed copy would be no copy."""
+    for shape in ((1, 6, 1), (1, 1, 3)):
+        points = random_image(*shape) / 100
+        before = points.clone()
+        affinity = build_features(kind, points)
+        affinity.matmul(random_maps(1, 2, shape[1]))
+        assert torch.equal(points, before) and torch.equal(affinity.features, before)
 
 
 @every_kind

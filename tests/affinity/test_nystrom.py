@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import softcut_lib as sc
-from tests.affinity.kinds import SIGMAS, matrix, random_image, random_maps
+from softcut_lib.theorems.affinity import written_out
+from tests.affinity.kinds import SIGMAS, random_image, random_maps
 
 
 def smooth_image(height=12, width=15):
@@ -15,10 +16,10 @@ def smooth_image(height=12, width=15):
 def test_all_landmarks_are_nearly_exact():
     """W (W + 0.001)^-1 W: each eigenvalue m becomes m^2 / (m + 0.001)."""
     image = random_image(1, 3, 4, 5)
-    exact = matrix(sc.DenseAffinity(image, **SIGMAS))
+    exact = written_out(sc.DenseAffinity(image, **SIGMAS))
     values, vectors = torch.linalg.eigh(exact)
     expected = vectors @ torch.diag(values**2 / (values + 1e-3)) @ vectors.T
-    found = matrix(sc.NystromAffinity(image, **SIGMAS))
+    found = written_out(sc.NystromAffinity(image, **SIGMAS))
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 

@@ -85,3 +85,13 @@ def test_errors():
         sc.alpha_expansion(torch.zeros(1, 2, 2, 2), weights, max_cycles=0)
     with pytest.raises(ValueError, match=r"seeds must hold labels 0..1 or 255"):
         sc.alpha_expansion(torch.zeros(1, 2, 2, 2), weights, seeds=torch.full((1, 2, 2), 7))
+
+
+def test_weights_cropped_from_a_map_are_taken_as_they_are(generator):
+    """A network crops its maps, which leaves gaps in memory."""
+    scores = torch.randn(2, 3, 4, 5, generator=generator)
+    maps = torch.rand(2, 2, 4, 5, generator=generator)
+    cropped = [maps[:, 0, :-1], maps[:, 1, :, :-1]]
+    dense = [w.contiguous() for w in cropped]
+    assert not cropped[1].is_contiguous()
+    assert torch.equal(sc.alpha_expansion(scores, cropped), sc.alpha_expansion(scores, dense))

@@ -5,11 +5,12 @@ import torch
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, linearize, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 import softcut_lib as sc
 from softcut_lib.layers.blockwise import block_mean
 from softcut_lib.theorems import variation as theorem
+from tests.batches import entry, loop, same
 from tests.grids import random
 
 WAYS = {
@@ -30,21 +31,6 @@ def stack(count=3, per_label=False, grid=(4, 5), dtype=torch.float64):
     lead, (h, w) = (count, 2, 2) if per_label else (count, 2), grid
     weights = [random(*lead, h - 1, w, seed=1), random(*lead, h, w - 1, seed=2)]
     return 2 * random(count, 2, 2, h, w, dtype=dtype), [0.3 * w.exp().to(dtype) for w in weights]
-
-
-def entry(tree, i):
-    return tree_map(lambda t: t[i], tree)
-
-
-def same(got, expected, tolerance=1e-12):
-    for a, b in zip(tree_leaves(got), tree_leaves(expected), strict=True):
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
-
-
-def loop(call, count, *trees):
-    """What vmap should give: one call after the other."""
-    found = [call(*(entry(t, i) for t in trees)) for i in range(count)]
-    return tree_map(lambda *t: torch.stack(t), *found)
 
 
 def test_block_mean():

@@ -88,6 +88,21 @@ def test_same_seed_same_answer():
     assert torch.equal(first, second)
 
 
+def test_the_minimum_cut_is_the_default_and_expansion_serves_several_labels():
+    scores, weights = problem()
+    options = {"sigma": 0.5, "num_samples": 4}
+    average, named = (
+        sc.perturbed(*decode, **options, generator=generator(3))(scores, weights)
+        for decode in ((), (sc.min_cut,))
+    )
+    assert torch.equal(average, named)
+    many, weights = problem(labels=3)
+    cut = sc.perturbed(sc.alpha_expansion, **options, generator=generator(4))
+    prob = cut(many.requires_grad_(), weights)
+    torch.testing.assert_close(prob.sum(1), torch.ones_like(prob[:, 0]))
+    assert torch.autograd.grad(prob.square().sum(), many)[0].any()
+
+
 def test_a_second_derivative_is_refused():
     scores, weights = problem()
     scores.requires_grad_()

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, linearize, vjp, vmap
-from torch.utils._pytree import tree_leaves, tree_map
 
 import softcut_lib as sc
 from softcut_lib.layers import operator
+from tests.batches import entry, loop, same
 from tests.grids import random
 
 SOLVERS = {"cg": sc.CG(tol=1e-13), "superlu": sc.SuperLU(), "direct": sc.Direct()}
@@ -35,21 +35,6 @@ def stack(count=3, per_label=False, grid=(4, 5)):
     lead, (h, w) = (count, 2, 2) if per_label else (count, 2), grid
     weights = [random(*lead, h - 1, w, seed=1).exp(), random(*lead, h, w - 1, seed=2).exp()]
     return random(count, 2, 2, h, w), 0.5 + random(*lead, h, w, seed=3).abs(), weights
-
-
-def entry(tree, i):
-    return tree_map(lambda t: t[i], tree)
-
-
-def same(got, expected, tolerance=1e-12):
-    for a, b in zip(tree_leaves(got), tree_leaves(expected), strict=True):
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
-
-
-def loop(call, count, *trees):
-    """What vmap should give: one call after the other."""
-    found = [call(*(entry(t, i) for t in trees)) for i in range(count)]
-    return tree_map(lambda *t: torch.stack(t), *found)
 
 
 @every_solver

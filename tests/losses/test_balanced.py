@@ -178,6 +178,14 @@ def test_runs_are_identical(generator):
     assert first == second
 
 
+def test_the_transformed_gradient(generator):
+    prob, affinity, _ = theorem.example(generator)
+    leaf = prob.clone().requires_grad_()
+    expected = torch.autograd.grad(sc.normalized_cut_loss(leaf, affinity), leaf)[0]
+    transformed = torch.func.grad(lambda p: sc.normalized_cut_loss(p, affinity, check_values=False))
+    torch.testing.assert_close(transformed(prob), expected)
+
+
 def test_one_channel_is_two_classes(generator):
     prob, affinity, _ = theorem.example(generator, labels=2)
     seeds = torch.full((2, 4, 5), 255)
@@ -245,6 +253,7 @@ def test_kernel_cut_is_its_two_parts(generator):
         ({"roi": torch.ones(2, 3).bool()}, ValueError, r"roi must have shape .* roi\[None\]"),
         ({"classes": "seen"}, ValueError, "classes must be"),
         ({"classes": "present"}, ValueError, "needs seeds"),
+        ({"affinity": torch.eye(6)}, TypeError, "affinity must have matmul"),
     ],
 )
 def test_refusals(change, error, words):

@@ -88,9 +88,8 @@ def test_the_eigenvectors_solve_the_relaxation(chapter, generator):
     spectral.eigenvectors_solve_the_relaxation(eigenvectors, generator=generator)
 
 
-def test_answers_given_in_the_exercises():
+def test_answers_given_in_the_exercises(chapter, generator):
     pair = torch.tensor([[0.0, 1.0], [1.0, 0.0]])  # ex-13-diagonal
-    chapter = load_scratch("13_normalized_cut")
     assert chapter.normalized_cut(torch.eye(2), pair) == 2
     assert chapter.normalized_cut(torch.full((2, 2), 0.5), pair) == 1
     alike = torch.ones(8, 8)  # ex-13-lonely
@@ -98,3 +97,18 @@ def test_answers_given_in_the_exercises():
         side = (torch.arange(8) < size).float()
         value = chapter.normalized_cut(torch.stack([side, 1 - side]), alike)
         torch.testing.assert_close(value, torch.tensor(1.0))
+    scene, mask = sc.toy_scene("disc", size=(14, 18), noise=0.12, generator=generator)
+    matrix = chapter.affinity_matrix(255 * scene.double(), 40, 20)  # ex-13-window
+    places = torch.stack(torch.meshgrid(torch.arange(14), torch.arange(18), indexing="ij"), -1)
+    apart = (places.reshape(-1, 1, 2) - places.reshape(1, -1, 2)).abs().amax(-1)
+    gain = {}
+    for name, side in {
+        "disc": mask > 0,
+        "pixel": apart[0] == 0,
+        "middle": places[..., 1] > 8,
+    }.items():
+        sets = torch.stack([~side.flatten(), side.flatten()]).double()
+        dense, window = (chapter.normalized_cut(sets, w) for w in (matrix, matrix * (apart <= 2)))
+        assert window < dense
+        gain[name] = dense / window
+    assert gain["middle"] == max(gain.values())

@@ -5,10 +5,10 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.train import experiments
-from softcut_lib.train.batches import Shard, StepBatches, batch_of_step
+from softcut_lib.train.batches import Shard, StepBatches, batch_of_step, rank
 from softcut_lib.train.experiments import run
 from softcut_lib.train.fitting import run_name
-from softcut_lib.train.objectives import Dice
+from softcut_lib.train.objectives import Dice, step_generator
 from softcut_lib.train.runs import read_checkpoint
 from softcut_lib.train.scores import ImageScores
 from tests.train.test_training import TINY, timeless
@@ -83,6 +83,15 @@ def squares(split, scale=1.0):
     return items
 
 
+class BreaksInOneShare(Dice):
+    """NaN from the second step on, in the second process."""
+
+    def training(self, prediction, target, generator):
+        loss = super().training(prediction, target, generator)
+        bad = rank() == 1 and generator.initial_seed() != step_generator(0, 0, 1).initial_seed()
+        return loss * float("nan") if bad else loss
+
+
 @pytest.fixture
 def batched(monkeypatch, tmp_path):
     """The tiny experiment with batches of 4, shuffled, and a loss of each image by itself."""
@@ -119,6 +128,17 @@ def test_two_processes_train_as_one_does_on_both_their_images(batched):
     same(batched(), batched(devices=2))
 
 
+@pytest.mark.slow
+def test_one_process_that_breaks_stops_all_and_says_why(batched, monkeypatch):
+    """The loss of one share is NaN at the second step: no process waits for it for ever."""
+    broken = experiments.Experiment(
+        **{**experiments.EXPERIMENTS["tiny"].__dict__, "objective": BreaksInOneShare()}
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    with pytest.raises(ValueError, match=r"training stopped at step 1 on .*the loss is nan"):
+        batched(devices=2)
+
+
 def test_accumulated_parts_train_as_the_whole_batch(batched):
     same(batched(), batched(accumulate=2))
 
@@ -132,6 +152,18 @@ def test_shared_out_runs_are_told_apart_and_batches_must_divide(batched):
         batched(devices=0)
 
 
+@pytest.mark.slow
+def test_images_loaded_by_other_processes_are_the_same(batched):
+    assert timeless(batched()[0]) == timeless(batched(workers=1, overwrite=True)[0])
+
+
+def test_runs_on_fewer_images_have_a_folder_of_their_own():
+    options = {"optimizer": "adam", "lr": 1e-3, "epochs": 1, "batch": 4, "scale": 1.0}
+    config = {"data": "squares", "model": "soft", "seed": 0, "options": options}
+    few = {**config, "options": {**options, "count": 2}}
+    assert run_name(few) != run_name(config)
+
+
 def test_mixed_precision_trains(batched):
     """The convolutions in bfloat16, the solve and the loss in float32: near, not equal."""
     plain, mixed = batched()[0], batched(precision="bf16-mixed")[0]
@@ -141,6 +173,8 @@ def test_mixed_precision_trains(batched):
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     with pytest.raises(ValueError, match="precision: expected one of 32-true, bf16-mixed"):
         batched(precision="8")
+    with pytest.raises(ValueError, match="16-mixed needs a GPU.*bf16-mixed"):
+        batched(precision="16-mixed")
 
 
 def test_a_budget_in_steps(batched):

@@ -39,7 +39,7 @@ def test_recorded_rows_replace_the_command_and_join_their_seeds():
     assert base[0]["printed"] == paper_row("Base", experiment=1)
     assert "Experiment 1, Table 2" in caption("horses")
     (wide,) = [line for line in lines if line["model"] == "base-wide"]
-    assert wide["printed"] == {} and wide["ours"]["times_base"] == 1
+    assert wide["printed"] == {} and wide["ours"]["times_base"] == pytest.approx(1)
     assert {line["model"] for line in lines if line["command"]} == {
         "submodular", "submodular-isotonic", "softcut-published", "softcut-exact"
     }  # fmt: skip
@@ -59,6 +59,27 @@ def test_a_step_is_timed_not_a_run_that_stopped_early():
     rows = {row["model"]: row for row in recorded_rows(file(record("base"), short))}
     assert rows["base"]["seconds"] == 12.5 / 180 and rows["softcut"]["times_base"] == 2
     assert (rows["base"]["stopped"], rows["softcut"]["stopped"]) == (0, 1)
+
+
+def test_processor_time_counts_where_all_have_it():
+    busy = record("softcut")
+    for run, wall in ((busy, 100.0), (calm := record("base"), 10.0)):
+        run["history"] = [
+            {**epoch, "seconds": wall, "cpu_seconds": 5.0} for epoch in run["history"]
+        ]
+    rows = {row["model"]: row for row in recorded_rows(file(calm, busy))}
+    assert rows["softcut"]["times_base"] == pytest.approx(1)
+    for epoch in calm["history"]:
+        del epoch["cpu_seconds"]
+    rows = {row["model"]: row for row in recorded_rows(file(calm, busy))}
+    assert rows["softcut"]["times_base"] == pytest.approx(10)
+
+
+def test_the_constant_answer_is_there_where_it_was_recorded():
+    newer = record("softcut")
+    newer["test"] = {**newer["test"], "constant": [0.1, 0.2]}
+    rows = {row["model"]: row for row in recorded_rows(file(record("base"), newer))}
+    assert rows["base"]["constant"] is None and rows["softcut"]["constant"] == pytest.approx(0.15)
 
 
 def test_rows_with_other_options_are_not_averaged():

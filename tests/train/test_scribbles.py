@@ -160,6 +160,18 @@ def test_networks_of_the_first_part_are_not_kept():
     torch.testing.assert_close(objective.evaluation(perfect, mask), torch.zeros(2).double())
 
 
+def test_clustering_alone_is_judged_by_its_energy():
+    image, mask, seeds = scene()
+    told = Supervision("nothing", "k-means")
+    prediction = output(image, told, step=0)
+    values = FromScribbles(10).evaluation(prediction, mask)
+    torch.testing.assert_close(values.mean(), told.energy(prediction.prob, prediction.image))
+    loss = FromScribbles(10).training(prediction, pack(mask, seeds))
+    torch.testing.assert_close(loss, values.mean())
+    with pytest.raises(ValueError, match="regularizer must be named"):
+        Supervision("nothing")
+
+
 def test_mean_field_decodes_with_the_image():
     image, mask, _ = scene(1)
     noisy = 2 * mask[:, None].float() - 1
@@ -234,6 +246,7 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
 
     from softcut_lib.train import experiments
     from softcut_lib.train.experiments import Data, run
+    from softcut_lib.train.results import as_row, read_results, write_results
 
     def load(split, scale=1.0):
         horses = sc.SyntheticHorses(split, count=6, size=(32, 40))
@@ -270,6 +283,18 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     resumed = run("tiny-scribbles", **options, runs=tmp_path / "b", resume=True)
     for name in ("best_epoch", "test"):
         assert resumed[name] == whole[name]
+    session = whole["sessions"][-1]
+    rows = [as_row(whole)]
+    written = write_results(
+        tmp_path / "r.json", rows, experiment=("tiny-scribbles", tiny), data="tiny", session=session
+    )
+    assert read_results(tmp_path / "r.json") == written and written["rows"][0]["model"] == "unet-nc"
+    crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field")
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", crf)
+    after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
+    assert after["experiment"] == "tiny-crf" and after["options"]["decode"] == "mean_field"
+    assert after["test"]["loss"] == whole["test"]["loss"]  # of the probabilities before the CRF
+    assert after["test"]["iou"] != whole["test"]["iou"]
     assert [e["train_loss"] for e in resumed["history"]] == [
         e["train_loss"] for e in whole["history"]
     ]

@@ -1,6 +1,7 @@
 """Street experiments from the command line, on generated streets; frames through windows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,7 @@ import softcut_lib as sc
 from softcut_lib import cli
 from softcut_lib.train import experiments
 from softcut_lib.train.evaluation import cut_to_windows, evaluate, through_windows
-from softcut_lib.train.experiments import EXPERIMENTS, Data, Model, run
-from softcut_lib.train.forms import Experiment
+from softcut_lib.train.experiments import EXPERIMENTS, Data, Model
 from softcut_lib.train.objectives import Dice, FocalDice
 from softcut_lib.train.table_streets import frames, unets
 
@@ -51,13 +51,32 @@ def fast(name, model, tmp_path, capsys):
 )
 def test_a_fast_profile_runs(name, labels, channels, tmp_path, capsys, monkeypatch):
     """Binary, specific object, many classes: the command, the data, the record; a slim network."""
-    small = Experiment(**{**EXPERIMENTS[name].__dict__, "models": slim(labels, channels)})
+    small = replace(EXPERIMENTS[name], models=slim(labels, channels))
     monkeypatch.setitem(experiments.EXPERIMENTS, name, small)
     row = fast(name, "softcut-published", tmp_path, capsys)
     assert row["options"]["batch"] == 4 and row["history"]["step"] == [3]
     assert row["counts"]["test"] == len(row["test"]["iou"]) > 0
     assert all(0 <= value <= 1 for value in row["test"]["iou"])
     assert row["options"]["objective"] == "Dice(pooled=True)"
+    load = EXPERIMENTS[name].data["synthetic"].load
+    targets = [item["target"] for item in map(load("test", count=2).__getitem__, range(2))]
+    for target, constant in zip(targets, row["test"]["constant"]):
+        known = target != 255
+        share = ((target > 0) & known).sum() / known.sum()
+        expected = (
+            share if labels == 1 else (1 - share + (labels - len(target[known].unique()))) / labels
+        )
+        assert constant == pytest.approx(float(expected), abs=1e-5)
+    (folder,) = (tmp_path / "runs" / name).iterdir()
+    assert folder.name.startswith("synthetic-softcut-published-adam-lr0.001-e1x3-batch4-count2")
+    again = ["evaluate", str(folder), "--split", "val", "--out", str(tmp_path / "again.json")]
+    few = Data("few", lambda split, scale=1.0: load(split, count=1))
+    monkeypatch.setitem(experiments.EXPERIMENTS, name, replace(small, data={"synthetic": few}))
+    for decode in ([], ["--decode", "min_cut"]):  # several labels: by expansion
+        assert cli.main([*again, *decode]) == 0
+        kept = json.loads((tmp_path / "again.json").read_text())
+        assert kept["config"]["options"] == row["options"]
+        assert len(kept["test"]["iou"]) == len(load("val", count=1))
 
 
 @pytest.mark.slow
@@ -125,8 +144,7 @@ def test_windows_of_a_pointwise_network_are_the_whole_frame():
 def test_frames_are_trained_and_tested_by_windows_or_whole(tmp_path, capsys, monkeypatch):
     """Experiment 11 in form: the loss is one over a frame's windows; both tests, both recorded."""
     items = {split: street(2) for split in ("train", "val", "test")}
-    tiny = Experiment(**{
-        **EXPERIMENTS["frames"].__dict__,
+    tiny = replace(EXPERIMENTS["frames"], **{
         "data": {"synthetic": Data("two frames", lambda split, scale=1.0, count=None: items[split],
                                    EXPERIMENTS["frames"].data["synthetic"].settings)},
         "models": {"softcut-published": Model("two small nets", lambda log=None: sc.CutNet(
@@ -148,7 +166,7 @@ def test_frames_are_trained_and_tested_by_windows_or_whole(tmp_path, capsys, mon
 
 def test_labels_and_channels_fit_the_data():
     """Each street experiment's network takes its images and gives its target's labels."""
-    for name in STREETS:
+    for name in ("sign-resnet34", "object", "classes", "frames"):
         experiment = EXPERIMENTS[name]
         labels = {"sign": 1, "object": 1, "classes": 3, "frames": 4}[name.split("-")[0]]
         channels = 4 if name.startswith("object") else 3
@@ -159,13 +177,3 @@ def test_labels_and_channels_fit_the_data():
         net = experiment.models[model].build()
         assert net.net.in_channels == channels
         assert net.net.decoder.head[0].out_channels == labels
-
-
-def test_a_trained_network_is_loaded_again(tmp_path, monkeypatch):
-    small = Experiment(**{**EXPERIMENTS["sign"].__dict__, "models": slim(1)})
-    monkeypatch.setitem(experiments.EXPERIMENTS, "sign", small)
-    record = run("sign", model="base", profile="fast", runs=tmp_path, progress=False)
-    folder = next((tmp_path / "sign").iterdir())
-    assert folder.name.startswith("synthetic-base-adam-lr0.001-e1x3-batch4")
-    model, config = experiments.load_model(folder)
-    assert config["options"] == record["options"] and not model.training

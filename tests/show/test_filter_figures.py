@@ -1,0 +1,57 @@
+"""Chapter 14's pictures: the lattice drawn is the library's, and tables say what was recorded."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from softcut_lib.affinity.tables import build_tables
+from softcut_lib.show import filter_figures
+from softcut_lib.show.filter_figures import filtering_table, lattice_steps, read_filtering
+
+
+def test_lattice_points_surround_the_pixels():
+    """Each pixel is the weighted mean of where its triangle's corners are drawn."""
+    generator = torch.Generator().manual_seed(0)
+    points = 2 * torch.randn(30, 2, generator=generator, dtype=torch.float64)
+    lattice = build_tables(points.T[None])
+    places = torch.from_numpy(filter_figures._places(points, lattice))
+    mean = (places[lattice.vertex.long()] * lattice.weight[..., None]).sum(1)
+    torch.testing.assert_close(mean, points)
+
+
+def test_all_edges_are_equally_long():
+    edges = filter_figures._edges(np.array([-2.0, -2.0]), np.array([2.0, 2.0]))
+    lengths = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1)
+    assert np.allclose(lengths, 1)  # the triangles of two dimensions have sides of one sigma
+
+
+def test_steps_are_described():
+    drawn = lattice_steps([[0.0, 0.0], [0.3, 0.1], [3.0, 3.0]], [1.0, 0.0, 0.5])
+    assert "3 pixels" in drawn.alt and len(drawn.data) > 1000
+    with pytest.raises(ValueError, match="shapes"):
+        lattice_steps([[0.0, 0.0, 0.0]], [1.0])
+    with pytest.raises(ValueError, match="areas"):
+        lattice_steps([[0.0, 0.0]], [-1.0])
+
+
+def test_recorded_rows_become_a_table(tmp_path):
+    figures = {"filter_error": 0.0123, "degree_error": 0.05, "gradient_cosine": 0.99812}
+    rows = [
+        {"method": "lattice", "size": [320, 480], "threads": 1, "labels": labels, "part": part,
+         "seconds": {"median": seconds}, "cut": 0.11, "exact_cut": 0.1, **figures}
+        for labels, part, seconds in (
+            (2, "build", 0.0217), (2, "apply", 0.0051), (21, "build", 0.02), (21, "apply", 0.0123)
+        )
+    ]  # fmt: skip
+    file = tmp_path / "filtering.json"
+    file.write_text(json.dumps({"schema": 1, "rows": rows}))
+    content = read_filtering(path=file)
+    shown = filtering_table(content, size=(320, 480), threads=1)
+    expected = ["lattice", "21.7", "5.1", "12.3", "1.2%", "0.9981", "+10.0%"]
+    assert shown.rows == [expected]
+    with pytest.raises(ValueError, match="must be among"):
+        filtering_table(content, size=(320, 480), threads=2)
+    with pytest.raises(ValueError):
+        read_filtering(path=tmp_path / "nothing.json")

@@ -11,7 +11,7 @@ READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all lab bench lint clean
+.PHONY: help book check-book colab test test-all lab bench lint clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -19,7 +19,13 @@ help:  ## list the targets
 		printf '  %-10s %s\n' "$$name" "$$what"; done
 
 book: $(READY)  ## run every notebook on the embedded data and build the HTML book
-	@$(BIN)/python book/build.py
+	@$(BIN)/python -m book.build
+
+check-book: $(READY)  ## look at every page of the built book in a browser (after make book)
+	@SOFTCUT_BOOK=_build/html $(BIN)/python -m pytest -q tests/browser/test_book.py
+
+colab: $(READY)  ## write notebooks that bring the library along, into _build/colab
+	@$(BIN)/python -m book.colab
 
 test: $(READY)  ## run the tests, except the slow ones (SOFTCUT_DATA=folder adds real photographs)
 	@$(BIN)/python -m pytest -q -m "not slow"

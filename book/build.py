@@ -2,10 +2,12 @@
 
 Warnings are errors, in the pages and (non-convergence) in the notebooks. Outputs are cached under
 a key made of the library, the versions and the result files, so that a change of any of these
-runs the notebooks again, and a second build with nothing changed takes seconds.
+runs the notebooks again, and a second build with nothing changed takes seconds. Before the pages,
+MathJax is fetched (vendor.py) and the self-contained notebooks are written (colab.py).
 """
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -13,6 +15,8 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+
+from book import colab, vendor
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -29,7 +33,7 @@ warnings.simplefilter("error", ConvergenceWarning)
 
 
 OUTPUTS = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
-PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml"]
+PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml", "pyproject.toml", "README.md"]
 
 
 def inputs(root=ROOT, patterns=OUTPUTS):
@@ -80,12 +84,22 @@ def run_notebooks():
     load_executor("local-parallel", cache).run_and_cache(
         filter_uris=paths, timeout=SECONDS_PER_CELL
     )
-    seconds = {}
-    for path in paths:
-        record = cache.get_cached_project_nb(path)
-        if record is not None:
-            seconds[Path(path).stem] = record.data["execution_seconds"]
-    return seconds
+    records = {Path(path).stem: cache.get_cached_project_nb(path) for path in paths}
+    ran = {name: record for name, record in records.items() if record is not None}
+    note_run_times(ran)
+    return {name: record.data["execution_seconds"] for name, record in ran.items()}
+
+
+def note_run_times(records, path=BUILD / "run_times.json"):
+    """Leave times, dates, machine and versions for the page of run times."""
+    from softcut_lib.train.provenance import describe_machine
+
+    notebooks = [
+        {"name": name, "seconds": record.data["execution_seconds"], "date": f"{record.created:%F}"}
+        for name, record in records.items()
+    ]
+    machine = describe_machine() | {"cores": os.cpu_count()}
+    path.write_text(json.dumps({"notebooks": notebooks, "machine": machine}, indent=1))
 
 
 class Images(HTMLParser):
@@ -122,7 +136,12 @@ def say_where(seconds):
 
 
 def main():
-    whole, done = outputs_key(patterns=OUTPUTS + PAGES), BUILD / "html.key"
+    try:
+        offline = vendor.provide()
+    except RuntimeError as error:
+        return str(error)
+    whole = f"{outputs_key(patterns=OUTPUTS + PAGES)} {offline}"
+    done = BUILD / "html.key"
     if done.is_file() and done.read_text() == whole and (HTML / "index.html").is_file():
         print("Nothing has changed since the book was built.")
         return say_where({})
@@ -131,6 +150,7 @@ def main():
     os.environ.pop("SOFTCUT_DATA", None)
     os.environ.update(environment())
     seconds = run_notebooks()
+    colab.write()
     shutil.rmtree(HTML, ignore_errors=True)
     failed = make_html()
     if failed:

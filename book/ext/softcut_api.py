@@ -17,7 +17,9 @@ from docutils.statemachine import StringList
 import softcut_lib
 
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Example|Examples):$")
-FIELD = re.compile(r"( *\w+:)(.*)$", re.DOTALL)
+FIELD = re.compile(r"( *[\w*, .]+(?: \([^)]*\))?:)(.*)$", re.DOTALL)
+UNDERLINED = {"Parameters": "Args", "Returns": "Returns", "Raises": "Raises", "Yields": "Yields"}
+UNDERLINED |= {"Attributes": "Attributes", "Items": "Items"}
 
 
 def escape(text):
@@ -26,6 +28,32 @@ def escape(text):
     for k, part in enumerate(parts):
         parts[k] = f"``{part}``" if k % 2 else re.sub(r"([\\*|_])", r"\\\1", part)
     return "".join(parts)
+
+
+def one_form(lines):
+    """Sections with underlined names (as in NumPy) in the form of the others (as in Google).
+
+    A section ends where a line that is not indented is no `name : kind` and has no indented line
+    below it. What an item of a data set is, a section of its own there, becomes a paragraph.
+    """
+    result, section = [], None
+    for line, below in zip(lines, [*lines[1:], ""]):
+        if line in UNDERLINED and set(below) == {"-"}:
+            section = line
+            result.append(f"{UNDERLINED[line]}:")
+        elif section and line and set(line) == {"-"}:
+            continue
+        elif section and line and not line.startswith(" "):
+            name, typed, kind = line.partition(" : ")
+            section = section if typed or below.startswith(" ") else None
+            if section is None:
+                result.append(line)
+            elif section != "Items":
+                result.append(f"    {name} ({kind}):" if typed else f"    {name}:")
+        else:
+            indent = {None: "", "Items": ""}.get(section, "    ")
+            result.append(indent + (line.strip() if section == "Items" else line) if line else "")
+    return result
 
 
 def to_rst(lines):
@@ -46,7 +74,7 @@ def to_rst(lines):
         elif indent == 0:
             section, literal = None, False
             label, found, rest = text.partition(":")
-            bold = found and label in {"Source", "Sources", "Chapter", "Note"}
+            bold = found and label in {"Source", "Sources", "Chapter", "Note", "Items"}
             result.append(f"**{label}:** {escape(rest.strip())}" if bold else escape(line))
         elif section is None:
             if not literal:
@@ -67,7 +95,7 @@ def process_docstring(app, what, name, thing, options, lines):
     if what == "data" and lines[:1] == of_type[:1]:  # a dict's own help says nothing of this one
         lines[:] = ["A dictionary with the keys " + ", ".join(f"``{key}``" for key in thing) + "."]
     else:
-        lines[:] = to_rst(lines)
+        lines[:] = to_rst(one_form(lines))
 
 
 def public_names(room):

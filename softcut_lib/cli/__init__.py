@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   softcut train sign --profile fast                       traffic signs, a trial of a minute
   softcut reproduce horses --seeds 0 1 2                  the thesis' table, into book/results/
   softcut segment photo.jpg --seeds scribbles.png         cut an object out
+  softcut doctor                                          what is installed, found, missing
 
 Where the data are: set SOFTCUT_DATA to the folder that holds weizmann_horse_db/, camvid/,
 cityscapes/; the data set "synthetic" needs nothing. Runs are kept in SOFTCUT_RUNS, else in the
@@ -58,6 +59,7 @@ def recorded_command(argv) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
+    from softcut_lib.cli import doctor as check_up
     from softcut_lib.cli.segment import SEEDS, segment
     from softcut_lib.cli.training import add_commands
 
@@ -73,6 +75,11 @@ def build_parser() -> argparse.ArgumentParser:
         return sub
 
     add_commands(command, raw)
+
+    command(
+        "doctor", check_up.doctor, "Print what is installed, what runs here and what is missing.",
+        epilog=check_up.EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
 
     sub = command(
         "segment", segment, "Cut an object out of a photograph.", epilog=SEEDS, formatter_class=raw

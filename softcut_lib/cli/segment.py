@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-SEEDS = """The scribbles are an image of the photograph's size: red (255, 0, 0) marks the
+SEEDS = """examples:
+  softcut segment photo.jpg --seeds scribbles.png
+  softcut segment photo.jpg --seeds scribbles.png --method min-cut -o mask.png
+
+The scribbles are an image of the photograph's size: red (255, 0, 0) marks the
 foreground, blue (0, 0, 255) the background, anything else is free (so one may draw on a copy of the
 photograph; save it as PNG, since JPEG blurs the colors). Or a gray label image: 1 foreground, 0
 background, 255 free."""

@@ -25,12 +25,26 @@ REPRODUCE = """examples:
 
 Unfinished runs go on, finished ones are read. The file keeps one value per test image and seed."""
 
+EXPERIMENTS = """examples:
+  softcut experiments
+  softcut experiments horses"""
+
+EVALUATE = """examples:
+  softcut evaluate RUN_FOLDER --out metrics.json          every image's metrics
+  softcut evaluate horses.safetensors --decode min_cut    an exported network, hard masks"""
+
+EXPORT = """example:
+  softcut export RUN_FOLDER horses.safetensors"""
+
 WHOLE = "test on whole frames where the experiment takes windows"
 
 
 def add_commands(command, raw):
     """Add the five commands; ``command(name, action, about, **options)`` gives their parsers."""
-    sub = command("experiments", list_experiments, "List the experiments, their models and data.")
+    sub = command(
+        "experiments", list_experiments, "List the experiments, their models and data.",
+        epilog=EXPERIMENTS, formatter_class=raw,
+    )  # fmt: skip
     sub.add_argument("experiment", nargs="?", help="one of them, with its models and settings")
 
     sub = command(
@@ -44,7 +58,9 @@ def add_commands(command, raw):
     sub.add_argument("--overwrite", action="store_true", help="forget an earlier run")
     _training_options(sub)
 
-    sub = command("evaluate", evaluate_run, "Test a trained network.")
+    sub = command(
+        "evaluate", evaluate_run, "Test a trained network.", epilog=EVALUATE, formatter_class=raw
+    )
     sub.add_argument("run", type=Path, help="run folder, best.ckpt or exported .safetensors")
     sub.add_argument("--data", help="another data set than the one it was trained on")
     sub.add_argument("--split", default="test", choices=["train", "val", "test"])
@@ -54,7 +70,10 @@ def add_commands(command, raw):
     sub.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     sub.add_argument("--out", type=Path, help="write every image's metrics to this JSON file")
 
-    sub = command("export", export, "Write a trained network as one small safetensors file.")
+    sub = command(
+        "export", export, "Write a trained network as one small safetensors file.", epilog=EXPORT,
+        formatter_class=raw,
+    )  # fmt: skip
     sub.add_argument("run", type=Path, help="run folder of a finished run")
     sub.add_argument("out", type=Path, help="file to write, NAME.safetensors")
 

@@ -3,8 +3,10 @@
 import pytest
 
 from book import build
-from book.ext.softcut_api import listing, public_names, to_rst
+from book.ext import softcut_record
+from book.ext.softcut_api import listing, one_form, public_names, to_rst
 from book.ext.softcut_book import chapter_number
+from book.ext.softcut_light import ICONS, pictures_to_files, used_icons
 
 
 @pytest.fixture
@@ -53,6 +55,8 @@ def test_a_failed_build_is_tried_again_and_a_good_one_is_not(tree, monkeypatch):
     monkeypatch.setattr(build, "environment", dict)
     monkeypatch.delenv("SOFTCUT_DATA", raising=False)  # main() removes it; this puts it back
     monkeypatch.setattr(build, "run_notebooks", lambda: {"01_cut": 1.0})
+    monkeypatch.setattr(build.vendor, "provide", lambda: True)
+    monkeypatch.setattr(build.colab, "write", list)
     calls = []
 
     def make_html(status):
@@ -104,19 +108,75 @@ def test_docstrings_become_text_and_equations():
     ]  # fmt: skip
 
 
+def test_both_forms_of_sections_become_one():
+    underlined = [
+        "Text.", "", "Parameters", "----------", "a : bool", "x : int or None", "    A number,",
+        "    even.", "", "Raises", "------", "ValueError", "    If odd.", "", "More text.", "",
+        ">>> f(2)",
+    ]  # fmt: skip
+    assert one_form(underlined) == [
+        "Text.", "", "Args:", "    a (bool):", "    x (int or None):", "        A number,",
+        "        even.", "", "Raises:", "    ValueError:", "        If odd.", "", "More text.", "",
+        ">>> f(2)",
+    ]  # fmt: skip
+    assert one_form(one_form(underlined)) == one_form(underlined)
+    items = ["Items", "-----", "dict", "    ``image`` of", "    floats."]
+    assert one_form(items) == ["Items:", "``image`` of", "floats."]
+
+
 def test_doctests_stay_as_they_are():
     lines = [">>> f(*a)", "x_1 | y", "", "After_"]
     assert to_rst(lines) == [">>> f(*a)", "x_1 | y", "", r"After\_"]
 
 
-def test_every_public_name_is_on_the_api_page():
+def test_every_public_name_is_on_one_api_page():
     import softcut_lib
     from book.build import ROOT
 
-    page = (ROOT / "book" / "api.md").read_text()
+    pages = "".join(path.read_text() for path in (ROOT / "book").glob("api*.md"))
     rooms = {module.split(".")[0] for module in softcut_lib._HOME.values()} | {"theorems", "show"}
     for room in rooms:
-        assert f".. room:: {room}\n" in page
+        assert pages.count(f".. room:: {room}\n") == 1
         assert all(
             f".{name}" in "".join(listing(room)) for n in public_names(room).values() for name in n
         )
+
+
+def test_inlined_pictures_become_files(tmp_path):
+    page = '<img src="data:image/png;base64,aGVsbG8=" alt="One."> <img src="a.png">'
+    light = pictures_to_files(page, tmp_path / "i", "../i/")
+    (file,) = (tmp_path / "i").iterdir()
+    assert file.read_bytes() == b"hello" and file.suffix == ".png"
+    assert light == f'<img src="../i/{file.name}" alt="One."> <img src="a.png">'
+
+
+def test_only_shown_icons_keep_their_rule():
+    css = '.fa-bars:before,.fa-navicon:before{content:"1"}.fa-x:before{content:"2"}.fa{color:red}'
+    assert used_icons(css, {"fa-navicon"}) == css.replace('.fa-x:before{content:"2"}', "")
+    script = '<script src="../_static/vendor/fontawesome/6.5.2/js/all.min.js?d=1"></script>'
+    font = '<link rel="preload" as="font" crossorigin href="a.woff2" />'
+    kept = '<link rel="preload" as="script" href="b.js" />'
+    assert ICONS.sub("", script + font + kept) == kept
+
+
+def test_run_times_are_noted_and_shown(tmp_path):
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    record = SimpleNamespace(data={"execution_seconds": 12.4}, created=datetime(2026, 3, 4, 5))
+    build.note_run_times({"01_cut": record, "02_circuit": record}, tmp_path / "t.json")
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "t.json").rename(tmp_path / "_build" / "run_times.json")
+    text = "\n".join(softcut_record.this_build(tmp_path))
+    assert "   * - :doc:`/notebooks/02_circuit`\n     - 12 s\n     - 2026-03-04" in text
+    assert "2 notebooks" in text and "torch" in text
+    assert "without `make book`" in softcut_record.this_build(tmp_path / "none")[0]
+
+
+def test_every_results_file_has_its_provenance():
+    rows = softcut_record.all_results(build.ROOT)
+    text = "\n".join(rows)
+    for path in (build.ROOT / "book" / "results").glob("*.json"):
+        assert f"``{path.name}``" in text
+    cells = [row for row in rows if row.startswith(("   * -", "     -"))]
+    assert cells and all(cell.strip().strip("*- ") for cell in cells), "no empty cell"

@@ -1,0 +1,159 @@
+"""The self-contained notebooks, run as in Colab: elsewhere, without the project, library absent.
+
+One CPU build of torch is at hand, so torch is the same in every environment here; the other
+packages are those installed, and in the slow test the oldest that the ranges admit.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+
+import nbformat
+import pytest
+from packaging.requirements import Requirement
+
+from book import colab
+from tests.notebooks.scratch import NOTEBOOKS, read_notebook, tags
+
+NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+PROJECT = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text())["project"]
+QUICK = "A1_receptive_field"
+INSTALLED = ("train", "widgets", "chapters")  # the extras that the set-up cell asks for
+RUN = """
+import sys, nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+print("".join(output.get("text", "") for output in first.outputs))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """{name: path} of the self-contained notebooks."""
+    return {path.stem: path for path in colab.write(tmp_path_factory.mktemp("colab"))}
+
+
+def elsewhere(python, folder, *words):
+    """Run Python in another folder, with no path to the project and its own user folders."""
+    dropped = ("PYTHONPATH", "SOFTCUT_DATA", "SOFTCUT_RUNS", "JUPYTER_PATH")
+    env = {name: value for name, value in os.environ.items() if name not in dropped}
+    env |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_DATA_DIR": str(folder / "jupyter")}
+    if words[0] == "-c":  # a file, for a command line cannot hold a wheel
+        (folder / "code.py").write_text(words[1])
+        words = ("code.py", *words[2:])
+    command = [python, *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def setup(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return next(cell for cell in cells if cell.cell_type == "code").source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_differs_in_its_first_cell_alone(made, name):
+    """Nothing to click that is not beside the file, no output; the code is the chapter's."""
+    copy = nbformat.read(made[name], as_version=4)
+    code = [cell for cell in copy.cells if cell.cell_type == "code"]
+    original = [cell for cell in read_notebook(name).cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code[1:]] == [cell.source for cell in original[1:]]
+    assert code[0].metadata["cellView"] == "form" and "hide-input" in tags(code[0])
+    assert not any(cell.outputs for cell in code)
+    text = "\n".join(cell.source for cell in copy.cells if cell.cell_type == "markdown")
+    left = r"\]\((?!https?:)[^)]*\.(?:ipynb|md)[^)]*\)|\{[\w:-]+\}`|^[`:]{3,}\{.*|^:label:.*"
+    assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
+    assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
+    assert made[name].stat().st_size < 4_000_000
+
+
+def test_it_installs_what_it_carries(made, bare, tmp_path):
+    """From its own wheel, leaving torch and numpy alone; the kept folder holds data and runs."""
+    kept = tmp_path / "kept"
+    (kept / "data").mkdir(parents=True)
+    code = setup(made[QUICK]).replace('KEEP = ""', f"KEEP = {str(kept)!r}")
+    after = (
+        "\nimport json, os\nfrom softcut_lib.train.runs import runs_folder\n"
+        "print(json.dumps([sc.__file__, torch.__version__, np.__version__, str(runs_folder()),"
+        " os.environ['SOFTCUT_DATA']]))"
+    )
+    done = elsewhere(bare, tmp_path, "-c", code + after)
+    assert done.returncode == 0, done.stderr
+    installed, last = done.stdout.strip().splitlines()
+    assert re.fullmatch(r"softcut_lib was installed in \d+ s", installed)
+    library, *versions, runs, data = json.loads(last)
+    assert str(bare.parents[1]) in library
+    import numpy
+    import torch
+
+    assert versions == [torch.__version__, numpy.__version__]
+    assert runs == str(kept / "runs") and data == str(kept / "data")
+    again = elsewhere(bare, tmp_path, "-c", setup(made[QUICK]))
+    assert again.returncode == 0 and again.stdout == "", "the second time there is nothing to do"
+    numbers = "from softcut_lib.train.results import papers; print(len(papers()['results']))"
+    assert int(elsewhere(bare, tmp_path, "-c", numbers).stdout) > 100
+
+
+def test_a_damaged_notebook_is_refused(made, tmp_path, bare):
+    code = setup(made[QUICK])
+    start = code.index('CONTENT = "') + 1000
+    wrong = code[:start] + ("0" if code[start] != "0" else "1") + code[start + 1 :]
+    hidden = "import importlib.util\nimportlib.util.find_spec = lambda name: None\n"
+    done = elsewhere(bare, tmp_path, "-c", hidden + wrong)
+    assert done.returncode and "damaged: download the notebook again" in done.stderr
+
+
+def test_ranges_admit_more_than_one_version():
+    """Of all that the set-up cell installs: lower bounds only, so Colab's newest will do."""
+    lines = list(PROJECT["dependencies"])
+    for extra in INSTALLED:
+        lines += PROJECT["optional-dependencies"][extra]
+    for requirement in map(Requirement, lines):
+        operators = [part.operator for part in requirement.specifier]
+        assert operators == [">="], f"{requirement}: one lower bound, no pin and no upper bound"
+
+
+def test_one_setting_names_the_repository(tmp_path):
+    source = NOTEBOOKS / f"{QUICK}.ipynb"
+    (tmp_path / source.name).write_bytes(source.read_bytes())
+    url = "https://git.example/them/softcut"
+    assert colab.set_repository(url, tmp_path) == 1 and colab.set_repository(url, tmp_path) == 0
+    changed = nbformat.read(tmp_path / source.name, as_version=4)
+    cell = next(c for c in changed.cells if c.cell_type == "code").source
+    assert f'REPOSITORY = "{url}"  # repository.url' in cell
+    assert colab.set_repository("", tmp_path) == 1
+    assert (tmp_path / source.name).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
+def test_a_notebook_runs_elsewhere(made, bare, tmp_path, name):
+    done = elsewhere(bare, tmp_path, "-c", RUN, made[name])
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_it_runs_with_the_oldest_versions(made, tmp_path):
+    """A fresh environment with every lower bound but torch's, installed for this test."""
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    import torch
+
+    lines = list(PROJECT["dependencies"])
+    for extra in INSTALLED:
+        lines += PROJECT["optional-dependencies"][extra]
+    oldest = [
+        str(Requirement(line)).replace(">=", "==") + ".*" for line in lines if "torch>" not in line
+    ]
+    pip = [python, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, f"torch=={torch.__version__.partition('+')[0]}"], check=True)
+    subprocess.run([*pip, *oldest, "nbclient", "ipykernel"], check=True)
+    done = elsewhere(python, tmp_path, "-c", RUN, made[QUICK])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert sys.version_info[:2] >= (3, 11)

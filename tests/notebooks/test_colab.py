@@ -69,7 +69,7 @@ def test_a_notebook_differs_in_its_first_cell_alone(made, name):
     left = r"\]\((?!https?:)[^)]*\.(?:ipynb|md)[^)]*\)|\{[\w:-]+\}`|^[`:]{3,}\{.*|^:label:.*"
     assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
     assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
-    assert made[name].stat().st_size < 4_000_000
+    assert made[name].stat().st_size < 10_000_000, "trained networks and results weigh most of it"
 
 
 def test_it_installs_what_it_carries(made, bare, tmp_path):

@@ -3,19 +3,23 @@
 What no page uses is left out: the icons' second form (a script of 1.5 MB beside the fonts), icons
 that no page shows, the early loading of fonts, styles of design elements where there are none, and
 thebe, which would run cells on a public server. Pictures that a cell put into the page as text
-become files, a quarter smaller.
+become files, a quarter smaller, and all pictures become WebP where that is smaller again.
 """
 
 import base64
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
+
+from PIL import Image
 
 ICONS = re.compile(
     r'\s*<script src="[^"]*vendor/fontawesome/[^"]*"></script>'
     r'|\s*<link rel="preload" as="font"[^>]*>'
 )
 PICTURE = re.compile(r'src="data:image/(png|jpeg|svg\+xml|webp);base64,([A-Za-z0-9+/=\s]+)"')
+FILE = re.compile(r'(?<=_images/)[\w-]+\.(?:png|jpe?g)(?=")')
 RULE = re.compile(r"((?:\.fa-[\w-]+:before,?)+)\{content:[^}]*\}")
 
 
@@ -46,6 +50,21 @@ def pictures_to_files(text, folder, prefix):
     return PICTURE.sub(file, text)
 
 
+@cache
+def as_webp(path):
+    """Make a picture WebP, photographs by loss and drawings without, unless that is no smaller.
+
+    Returns the name of the file that stays.
+    """
+    smaller = path.with_suffix(".webp")
+    with Image.open(path) as image:
+        kind = {"lossless": True} if image.format == "PNG" else {"quality": 80}
+        image.save(smaller, format="webp", method=4, **kind)
+    kept, dropped = sorted((path, smaller), key=lambda file: file.stat().st_size)
+    dropped.unlink()
+    return kept.name
+
+
 def used_icons(css, used):
     """Font Awesome's style sheet with the rules of the icons in `used` alone."""
 
@@ -67,6 +86,7 @@ def lighten(app, exception):
         text = ICONS.sub("", page.read_text(encoding="utf-8"))
         prefix = "../" * (len(page.relative_to(site).parts) - 1) + "_images/"
         text = pictures_to_files(text, site / "_images", prefix)
+        text = FILE.sub(lambda name: as_webp(site / "_images" / name[0]), text)
         used.update(re.findall(r"\bfa-[\w-]+", text))
         page.write_text(text, encoding="utf-8")
     for script in site.glob("_static/**/*.js"):

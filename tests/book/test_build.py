@@ -1,12 +1,13 @@
 """What `make book` adds to Jupyter Book: the key of the cache, and alternative texts."""
 
 import pytest
+from PIL import Image
 
 from book import build
 from book.ext import softcut_record
 from book.ext.softcut_api import listing, one_form, public_names, to_rst
 from book.ext.softcut_book import chapter_number
-from book.ext.softcut_light import ICONS, pictures_to_files, used_icons
+from book.ext.softcut_light import FILE, ICONS, as_webp, pictures_to_files, used_icons
 
 
 @pytest.fixture
@@ -148,6 +149,25 @@ def test_inlined_pictures_become_files(tmp_path):
     (file,) = (tmp_path / "i").iterdir()
     assert file.read_bytes() == b"hello" and file.suffix == ".png"
     assert light == f'<img src="../i/{file.name}" alt="One."> <img src="a.png">'
+
+
+def test_pictures_become_webp_where_that_is_smaller(tmp_path):
+    noise = Image.effect_noise((90, 70), 60)
+    noise.save(tmp_path / "photo.jpg", quality=90)
+    drawing = Image.new("RGB", (90, 70), "white")
+    drawing.paste("navy", (20, 10, 60, 50))
+    drawing.save(tmp_path / "drawing.png")
+    Image.new("1", (1, 1)).save(tmp_path / "dot.png")
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    page = '<a href="../_images/photo.jpg"><img src="_images/drawing.png" alt="x.png"></a>'
+    light = FILE.sub(lambda name: as_webp(tmp_path / name[0]), page)
+    assert light == page.replace("photo.jpg", "photo.webp").replace("drawing.png", "drawing.webp")
+    for name in ("photo.jpg", "drawing.png", "dot.png"):
+        kept = tmp_path / as_webp(tmp_path / name)
+        assert kept.stat().st_size <= sizes[name]
+        assert {path.stem for path in tmp_path.iterdir()} == {"photo", "drawing", "dot"}
+    with Image.open(tmp_path / "drawing.webp") as again:
+        assert again.convert("RGB").tobytes() == drawing.tobytes()
 
 
 def test_only_shown_icons_keep_their_rule():

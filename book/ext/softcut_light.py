@@ -58,7 +58,7 @@ def as_webp(path):
     """
     smaller = path.with_suffix(".webp")
     with Image.open(path) as image:
-        kind = {"lossless": True} if image.format == "PNG" else {"quality": 80}
+        kind = {"lossless": True} if image.format == "PNG" else {"quality": 70}
         image.save(smaller, format="webp", method=4, **kind)
     kept, dropped = sorted((path, smaller), key=lambda file: file.stat().st_size)
     dropped.unlink()

@@ -124,11 +124,17 @@ def _multigrid(setting):
 _FAST_PLAIN = layer(_cg(preconditioner=None, start="rhs"))
 
 OURS = [
-    Method("CG", layer(_cg()), ours=True, note="fused, diagonal preconditioner"),
+    Method("CG", layer(_cg()), ours=True, note="fused, on every second pixel (red-black)"),
+    Method(
+        "CG, every pixel",
+        layer(_cg(red_black=False)),
+        ours=True,
+        note="fused, diagonal preconditioner",
+    ),
     Method(
         "CG, torch kernel",
         layer(_cg(kernel="torch")),
-        tuned_by=layer(_cg()),
+        tuned_by=layer(_cg(red_black=False)),
         note="the readable reference, diagonal preconditioner",
     ),
     Method(

@@ -135,7 +135,7 @@ def bandwidth(sizes, bar, *, seconds):
 
 
 def _steps(system, rhs, count):
-    solver = sc.CG(tol=1e-30, max_iter=count, accept=True)
+    solver = sc.CG(tol=1e-30, max_iter=count, accept=True, red_black=False)
     return lambda: solver(system, rhs)
 
 
@@ -166,15 +166,16 @@ def contrast(size, batch, bar, *, seconds):
 
 def cg_memory(size, bar):
     """Peak memory of one fused solve above what is held before, in arrays of the grid's size."""
-    bar(f"memory: CG {size[0]}x{size[1]}")
     problem = make("untrained", size, 1)
     system = sc.GridSystem(problem.weights)
-    solver = sc.CG(tol=1e-5)
-    solver(system, problem.scores)
-    *_, memory = observed(lambda: solver(system, problem.scores))
-    if memory is not None:
-        array = 4 * size[0] * size[1]
-        yield {
-            "size": list(size), "arrays": float(f"{memory / array:.4g}"),
-            "allowed": len(problem.weights) + 6, "memory": memory,
-        }  # fmt: skip
+    for name, red_black in (("CG", True), ("CG, every pixel", False)):
+        bar(f"memory: {name} {size[0]}x{size[1]}")
+        solver = sc.CG(tol=1e-5, red_black=red_black)
+        solver(system, problem.scores)
+        *_, memory = observed(lambda solver=solver: solver(system, problem.scores))
+        if memory is not None:
+            array = 4 * size[0] * size[1]
+            yield {
+                "method": name, "size": list(size), "arrays": float(f"{memory / array:.4g}"),
+                "allowed": len(problem.weights) + 6, "memory": memory,
+            }  # fmt: skip

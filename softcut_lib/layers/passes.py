@@ -7,7 +7,7 @@
 the same two functions.
 """
 
-from softcut_lib.grid.edges import jump
+from softcut_lib.grid.edges import head, jump, tail
 from softcut_lib.grid.system import GridSystem
 from softcut_lib.layers import arguments
 from softcut_lib.solvers.interface import warn_unless_converged
@@ -31,7 +31,9 @@ def gradients(solution, x, ground, weights, offsets, needed):
     """(dL/dground, [dL/dweights]) from the adjoint `solution` and x; None where not needed."""
     to_ground = _like(-solution * x, ground) if needed[0] else None
     to_weights = [
-        _like(-jump(solution, offset) * jump(x, offset), w) if wanted else None
+        _like((tail(solution, offset) - head(solution, offset)) * jump(x, offset), w)
+        if wanted
+        else None
         for offset, w, wanted in zip(offsets, weights, needed[1:], strict=True)
     ]
     return to_ground, to_weights

@@ -74,19 +74,20 @@ def soft_cut(
 
 
 class _Kept:
-    """A solver whose factor, where it has one, is made once and serves every pass."""
+    """A solver that makes once what serves every pass: a direct solver's factor, `CG.prepare`."""
 
     def __init__(self, solver):
-        self.solver, self.factor, self.form = solver, None, None
+        self.solver, self.made, self.form = solver, None, None
+        self.make = getattr(solver, "factor", None) or getattr(solver, "prepare", None)
         self.accept = getattr(solver, "accept", False)
 
     def __call__(self, system, rhs):
-        if not hasattr(self.solver, "factor"):
+        if self.make is None:
             return self.solver(system, rhs)
-        # vmap may repeat the circuits of the forward pass in the backward pass: then factor those
+        # vmap may repeat the circuits of the forward pass in the backward pass: then those count
         if self.form != (system.batch, system.labels):
-            self.factor, self.form = self.solver.factor(system), (system.batch, system.labels)
-        return self.factor(system, rhs)
+            self.made, self.form = self.make(system), (system.batch, system.labels)
+        return self.made(system, rhs)
 
 
 class _Run(NamedTuple):

@@ -7,7 +7,7 @@ each system that is being solved (r, p, q, M); with its ground and its x that ma
 """
 
 import math
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -75,10 +75,27 @@ def run(system, rhs, x, options):
         (steps (B, L), squared norms of the recurrence's residual (steps + 1, B, L), true residual
         ||rhs - A x||, ||x||, ||rhs||, ||A||_inf, each (B, L)).
     """
-    arrays = flatten(system)
-    batch, labels = rhs.shape[:2]
-    count, n = batch * labels, arrays[2].shape[1]
-    every = np.arange(count)
+    flat = rhs.detach().reshape(rhs.shape[:2].numel(), -1).contiguous().numpy()
+    report = np.empty((len(flat), 4))
+    with threads_of_torch():
+        found = iterate(flatten(system), flat, x.view(len(flat), -1).numpy(), options, report)
+    return shaped(*found, report, rhs.shape[:2])
+
+
+@contextmanager
+def threads_of_torch():
+    """PyTorch's number of threads, which numba's kernels keep to inside."""
+    threads = torch.get_num_threads()
+    with numba_threads(threads) if threads > 1 else nullcontext():
+        yield threads
+
+
+def iterate(arrays, rhs, x, options, report, sized=False):
+    """Steps (S,) and squared residuals (S, steps + 1) of S flat systems; x and report are filled.
+
+    `sized`: report[:, 2] already holds the <rhs, rhs> that the tolerance refers to.
+    """
+    every, (count, n) = np.arange(len(rhs)), rhs.shape
     which = np.stack([every // (count // len(part)) for part in (arrays[0], arrays[2])])
     published, threads = options.stop == "published", torch.get_num_threads()
     bounds = cut(n, count, threads, arrays[3])
@@ -87,18 +104,20 @@ def run(system, rhs, x, options):
         loop = kernels.together_threads if parallel else kernels.together
     else:
         loop = kernels.alone_threads if parallel else kernels.alone
-    tol = options.tol * (rhs.numel() if published else 1)
-    flags = (options.preconditioner == "jacobi", options.start == "zero", published)
-    steps, report = np.zeros(count, np.int64), np.empty((count, 4))
+    tol = options.tol * (rhs.size if published else 1)
+    flags = (options.preconditioner == "jacobi", options.start == "zero", published, sized)
+    steps = np.zeros(count, np.int64)
     history = np.empty((count, options.max_iter + 1))  # untouched pages take no memory
-    flat = rhs.detach().reshape(count, n).contiguous().numpy()
-    with numba_threads(threads) if parallel else nullcontext():
-        call(
-            loop, arrays, which, flat, x.view(count, n).numpy(), bounds,
-            (*flags, float(tol), options.max_iter), steps, history, report,
-        )  # fmt: skip
+    call(
+        loop, arrays, which, rhs, x, bounds, (*flags, float(tol), options.max_iter), steps,
+        history, report,
+    )  # fmt: skip
     # a system that was done earlier keeps its last value
-    history = history[every, np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
+    return steps, history[every, np.minimum(np.arange(steps.max() + 1)[:, None], steps)]
+
+
+def shaped(steps, history, report, shape):
+    """What `run` returns."""
     report[:, :3] = np.sqrt(report[:, :3])
     found = (steps, history, *report.T)
-    return [torch.from_numpy(array).unflatten(-1, (batch, labels)) for array in found]
+    return [torch.from_numpy(array).unflatten(-1, shape) for array in found]

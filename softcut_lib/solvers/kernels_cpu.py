@@ -188,10 +188,11 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
     """Step all systems at once, each cut into pieces at `bounds`, one thread to a piece.
 
     A system is done when ||r|| <= tol ||rhs||; `published`: all go on until the norm over the batch
-    is below tol. report: true <r, r>, <x, x>, <rhs, rhs>, and the largest row sum of |A|.
+    is below tol. report: true <r, r>, <x, x>, <rhs, rhs> (`sized`: given, as what tol refers to),
+    and the largest row sum of |A|.
     """
     weights, strides, ground, margin = arrays
-    jacobi, zero, published, tol, max_iter = options
+    jacobi, zero, published, sized, tol, max_iter = options
     (count, n), pieces = rhs.shape, len(bounds) - 1
     row = weights.shape[2] - margin
     r, q, M = aligned(count, row, rhs), aligned(count, row, rhs), aligned(count, row, rhs)
@@ -207,7 +208,8 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
         s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
         _prepare(As[s], vs[s], jacobi, piece, parts[s])
     for s in range(count):
-        report[s, 2], report[s, 3] = ordered_sum(parts[s, 0]), 0
+        report[s, 2] = report[s, 2] if sized else ordered_sum(parts[s, 0])
+        report[s, 3] = 0
         for rows in parts[s, 2]:
             report[s, 3] = max(report[s, 3], rows)
     if not zero:
@@ -258,6 +260,8 @@ def _together(arrays, which, rhs, x, bounds, options, steps, history, report):
         _finish(vs[s], alpha[s], np.isfinite(square[s]), margin, piece, parts[s])
     for s in range(count):
         report[s, 1] = ordered_sum(parts[s, 2])
+    if sized:  # the residual that counts is another circuit's
+        return
     for t in prange(count * pieces):
         s, piece = t // pieces, bounds[t % pieces : t % pieces + 2]
         _residual(As[s], vs[s], piece, parts[s])

@@ -263,3 +263,20 @@ def operations(grid, order):
             neighbors[i] |= star
             neighbors[i] -= {i, node}
     return total
+
+
+def a_chessboard_quarters_the_condition(reduce, *, generator, grid=(5, 6)):
+    """Scaled by its diagonal, a grid without its black pixels has (kappa + 1)^2 / (4 kappa)."""
+    circuit = random_circuit(generator, grid=grid)
+    red = [node for node in circuit if node != GROUND and sum(node) % 2 == 0]
+    black = [node for node in circuit if node != GROUND and sum(node) % 2]
+    A, _ = matrix_of(circuit, red + black)
+    K, _ = matrix_of(reduce(circuit, red), red)
+    scale = np.sqrt(np.diag(A))
+    whole = np.linalg.cond(A / np.outer(scale, scale))
+    half = np.linalg.cond(K / np.outer(scale, scale)[: len(red), : len(red)])
+    bound = (whole + 1) ** 2 / (4 * whole)
+    assert half <= bound * (1 + 1e-8), (
+        f"without the black pixels the condition number must be at most {bound:.4g}, a quarter of "
+        f"{whole:.4g} and a little, got {half:.4g}; is every black pixel eliminated?"
+    )

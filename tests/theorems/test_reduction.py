@@ -70,6 +70,7 @@ def opposite(circuit, keep):
         (theorem.reduction_takes_the_least_energy, stiffer, "no more"),
         (theorem.reduction_is_a_circuit, opposite, "positive"),
         (theorem.one_node_is_a_star, without_parallel, "Schur"),
+        (theorem.a_chessboard_quarters_the_condition, deleting, "quarter"),
     ],
 )
 def test_wrong_reductions_are_refused(generator, promise, wrong, words):

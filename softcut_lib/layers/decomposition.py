@@ -11,6 +11,7 @@ the largest gain being a minimum cut. If no part gains, the region is a block of
 does, x lies above m inside S and below it outside, the edges between pull with their full weight
 (z -= w above, z += w below), and the two sides are regions of their own. All regions of a level
 share one flow, so the number of flows is the depth of the splitting, not the number of blocks.
+Where the weights are strong, most of a flow is known beforehand from a circuit (reflection.py).
 """
 
 from typing import NamedTuple
@@ -21,6 +22,7 @@ import torch
 
 from softcut_lib.cuts.flow import joints
 from softcut_lib.layers.chains import in_threads
+from softcut_lib.layers.reflection import Reflection
 from softcut_lib.solvers.compiling import compiled
 
 # A part that gains less than this share of what flows in its region is rounding, not a part.
@@ -36,16 +38,19 @@ class Blocks(NamedTuple):
     gap: float
 
 
-def decompose(scores, weights, tails, heads):
+def decompose(scores, weights, tails, heads, head_start=None):
     """The exact total variation solution of one flat grid, as `Blocks`.
 
     What no flow drains from a block is its gain, 0 up to rounding; with the flows inside blocks
-    and the weights between them as dual variables, the duality gap is at most the sum of gain^2.
+    and the weights between them as dual variables, the duality gap is at most the sum of 2 gain^2
+    and of the squares of what was too little to be looked at.
+
+    ``head_start(pull, pixel, edge)`` may carry part of the pull away first, see `Reflection`: the
+    flow then has less to do, and its minimum cut is the same.
     """
-    z, joined = np.array(scores, float), weights > 0
-    tails, heads, weights = tails[joined], heads[joined], weights[joined]
+    z, edge = np.array(scores, float), np.flatnonzero(weights > 0)
     values, labels = np.empty(z.size), np.empty(z.size, np.int64)
-    t, h, w = tails, heads, weights
+    t, h, w = tails[edge], heads[edge], weights[edge]
     pixel = np.arange(z.size)  # the pixels whose block is not found yet; t and h count among them
     found, levels, gap = 0, 0, 0.0
     while pixel.size:
@@ -54,15 +59,21 @@ def decompose(scores, weights, tails, heads):
         size = np.bincount(region)
         mean = np.bincount(region, z[pixel]) / size
         pull = z[pixel] - mean[region]
-        rises = _rising(pull, t, h, w)
+        least = ROUNDING * np.bincount(region, np.abs(pull) + np.abs(z[pixel]))
+        excess, currents = (head_start and head_start(pull, pixel, edge)) or (
+            pull,
+            np.zeros(t.size),
+        )
+        little = np.abs(excess) < (least / size)[region] / 10
+        rises = _rising(np.where(little, 0, excess), t, h, w - currents, w + currents)
         cut = rises[t] != rises[h]
         gain = np.bincount(region, np.where(rises, pull, 0))
         gain -= np.bincount(region[t[cut]], w[cut], minlength=count)
-        least = ROUNDING * np.bincount(region, np.abs(pull) + np.abs(z[pixel]))
         block = ~(gain > least)  # so written, a region with NaN is a block
-        gap += float(np.square(np.maximum(gain[block], 0)).sum())
-
         ready = block[region]
+        gap += 2 * float(np.square(np.maximum(gain[block], 0)).sum())
+        gap += float(np.square(excess[ready & little]).sum())
+
         values[pixel[ready]] = mean[region[ready]]
         labels[pixel[ready]] = (found + np.cumsum(block) - 1)[region[ready]]
         found += int(block.sum())
@@ -72,7 +83,7 @@ def decompose(scores, weights, tails, heads):
         z[pixel] += np.bincount(t[split], toward, pixel.size)
         z[pixel] -= np.bincount(h[split], toward, pixel.size)
         kept, number = ~cut & ~ready[t], np.cumsum(~ready) - 1
-        t, h, w = number[t[kept]], number[h[kept]], w[kept]
+        t, h, w, edge = number[t[kept]], number[h[kept]], w[kept], edge[kept]
         pixel = pixel[~ready]
     return Blocks(values, labels, levels, gap)
 
@@ -100,13 +111,16 @@ def _components(tails, heads, count):
     return found, label
 
 
-def _rising(pull, tails, heads, weights):
-    """The smallest part of every region with the largest gain, bool."""
+def _rising(pull, tails, heads, onward, back):
+    """The smallest part of every region with the largest gain, bool.
+
+    An edge can carry `onward` from tail to head, and `back`.
+    """
     graph = maxflow.GraphFloat(pull.size, tails.size)
     node = graph.add_grid_nodes(pull.size)
     # terminals exchanged as in cuts/flow.py: an undecided pixel stays below
     graph.add_grid_tedges(node, np.maximum(-pull, 0), np.maximum(pull, 0))
-    graph.add_edges(tails, heads, weights, weights)
+    graph.add_edges(tails, heads, back, onward)
     graph.maxflow()
     return graph.get_grid_segments(node)
 
@@ -119,7 +133,9 @@ def exact(system, scores):
 
     def one(k):
         b, label = divmod(k, count)
-        return decompose(flat[b, label], weights_of(system, b, label), *ends)
+        weights = weights_of(system, b, label)
+        head_start = Reflection(weights, *ends, system.grid) if Reflection.serves(system) else None
+        return decompose(flat[b, label], weights, *ends, head_start)
 
     found = in_threads(one, batch * count)  # PyMaxflow lets other threads run
     x, labels = (

@@ -48,21 +48,24 @@ def _row(line, base):
     relative = ours["times_base"]
     cells = [ours[metric] for metric in METRICS]
     cells.append(None if relative is None else f"{relative:.1f}")
-    words = [ours["data"], budget(ours["options"])]
-    scale = ours["options"]["scale"]
-    words += [f"scale {scale:g}"] * (scale != 1)
-    words += [ours["options"][name] for name in ("decode", "tested") if name in ours["options"]]
+    options = ours["options"]
+    words = [ours["data"], budget(options)]
+    words.append(f"{options['optimizer'].capitalize()} at {options['lr']:g}")
+    words += [f"scale {options['scale']:g}"] * (options["scale"] != 1)
+    words += [options[name] for name in ("decode", "tested") if name in options]
     words += [f"{ours['stopped']} stopped early"] * bool(ours["stopped"])
     seeds = ", ".join(map(str, ours["seeds"]))
     return [line["about"], *theirs, *cells, seeds, ", ".join(words)]
 
 
-def paired_table(differences, *, names=None, caption="", digits=3):
+def paired_table(differences, *, names=None, other="otherwise", caption="", digits=3):
     """Models in pairs, trained with the same seeds and tested on the same images.
 
     Args:
         differences: from `softcut_lib.train.pairing.paired_differences`.
         names: model -> words.
+        other: where a model is compared with itself in another results file: what is other there,
+            e.g. "by the min cut".
         caption: a sentence above the table.
         digits: decimals.
 
@@ -74,16 +77,19 @@ def paired_table(differences, *, names=None, caption="", digits=3):
         >>> from softcut_lib.train.pairing import Difference
         >>> gap = Difference("base", "cut", "iou", 0.05, (0.01, 0.09), 0.004, (0, 1, 2), 100)
         >>> paired_table([gap]).rows[0][1:3]
-        ['0.050 (0.004)', '0.010 to 0.090']
+        ['+0.050 (0.004)', '+0.010 to +0.090']
     """
     names = names or {}
     rows = []
     for gap in differences:
-        pair = f"{names.get(gap.second, gap.second)} minus {names.get(gap.first, gap.first)}"
+        first, second = names.get(gap.first, gap.first), names.get(gap.second, gap.second)
+        pair = f"{first}, {other}" if gap.first == gap.second else f"{second} minus {first}"
         interval = None
         if gap.interval is not None:
-            interval = " to ".join(f"{end:.{digits}f}" for end in gap.interval)
-        mean = (gap.mean, gap.by_image)
+            interval = " to ".join(f"{end:+.{digits}f}" for end in gap.interval)
+        mean = f"{gap.mean:+.{digits}f} ({gap.by_image:.{digits}f})"
         rows.append([pair, mean, interval, len(gap.seeds), gap.images, gap.verdict])
     header = ["models", "difference", "95 % interval", "seeds", "images", "answer"]
+    if not rows:
+        header, rows = ["models"], [["not recorded yet"]]
     return table(header, rows, digits=digits, caption=caption)

@@ -4,16 +4,17 @@ They say what a results file holds and read as well where it is missing or not c
 """
 
 from softcut_lib.show.tables import table
-from softcut_lib.train.seeds import by_validation, difference, is_clear, over_seeds, runs_of
+from softcut_lib.train.seeds import by_validation, over_seeds, runs_of
 
-__all__ = ["differences_table", "seeds_table", "settings_table"]
+__all__ = ["seeds_table", "settings_table"]
 
 
 def seeds_table(results, decoded=None, *, names, caption=""):
     """Every model's mean over its seeds, by its own decision and by the min cut.
 
     Args:
-        results: a results file's content, or None where there is none.
+        results: a results file's content with one set of options (see
+            `softcut_lib.train.seeds.with_options`), or None where there is none.
         decoded: the same runs tested with decode="min_cut", or None.
         names: model -> words, in the order of the table; models without a run are left out.
         caption: a sentence above the table.
@@ -46,43 +47,6 @@ def seeds_table(results, decoded=None, *, names, caption=""):
     return table([*header, "min cut: mIoU", "min cut: figures"], rows, caption=caption)
 
 
-def differences_table(results, pairs, *, names, decoded=None, caption=""):
-    """Paired differences of models over the seeds that both have, with both spreads.
-
-    Args:
-        results: a results file's content, or None.
-        pairs: list of (first, second), models; the difference is second minus first. With
-            `decoded`, (model, "min_cut") compares a model's min cut with its own decision.
-        names: model -> words.
-        decoded: the same runs tested with decode="min_cut", or None.
-        caption: a sentence above the table.
-
-    Returns:
-        A `Table`; "clear" says yes where the mean is beyond twice both brackets, for three seeds or
-        more. Pairs that are not recorded are left out.
-
-    Example:
-        >>> differences_table(None, [("base", "softcut")], names={})
-        difference
-        no recorded runs in this copy
-    """
-    rows = []
-    for first, second in pairs:
-        one = runs_of(results, first)
-        two = runs_of(decoded, first) if second == "min_cut" else runs_of(results, second)
-        if not one.keys() & two.keys():
-            continue
-        spread = difference(one, two)
-        name = f"{names.get(second, second)} minus {names.get(first, first)}"
-        if second == "min_cut":
-            name = f"{names.get(first, first)}: min cut minus own decision"
-        clear = "yes" if is_clear(spread) else "no" if spread.count >= 3 else "too few seeds"
-        rows.append([name, spread.count, _cell(spread, sign="+"), clear])
-    if not rows:
-        return _nothing(results, "difference", caption)
-    return table(["difference", "seeds", "mIoU", "clear"], rows, caption=caption)
-
-
 def settings_table(results, models, *, names, caption=""):
     """Optimizers and learning rates of some models, the one chosen on validation first.
 
@@ -93,8 +57,8 @@ def settings_table(results, models, *, names, caption=""):
         caption: a sentence above the table.
 
     Returns:
-        A `Table` with every setting's lowest validation loss and its test mIoU, bracket over
-        images; models with a single recorded setting are left out.
+        A `Table` with every setting's lowest validation loss, its test mIoU, bracket over images,
+        and whether the run reached its end; models with a single recorded setting are left out.
 
     Example:
         >>> settings_table(None, ["base"], names={})
@@ -107,12 +71,14 @@ def settings_table(results, models, *, names, caption=""):
         for rank, setting in enumerate(settings if len(settings) > 1 else []):
             iou = over_seeds({0: setting["row"]})
             rows.append(
-                [names.get(model, model), setting["optimizer"], f"{setting['lr']:g}",
-                 setting["val_loss"], (iou.mean, iou.images), "chosen" if rank == 0 else ""]
+                [names.get(model, model), setting["optimizer"].capitalize(), f"{setting['lr']:g}",
+                 "no" if setting["row"].get("stopped") else "yes", setting["val_loss"],
+                 (iou.mean, iou.images), "chosen" if rank == 0 else ""]
             )  # fmt: skip
     if not rows:
         return _nothing(results, "model", caption)
-    header = ["model", "optimizer", "rate", "validation loss", "test mIoU", "on validation"]
+    header = ["model", "optimizer", "rate", "to the end", "validation loss", "test mIoU"]
+    header.append("on validation")
     return table(header, rows, caption=caption)
 
 
@@ -121,6 +87,6 @@ def _nothing(results, what, caption):
     return table([what], [[words]], caption=caption)
 
 
-def _cell(spread, digits=3, sign=""):
+def _cell(spread, digits=3):
     seeds = "-" if spread.seeds is None else f"{spread.seeds:.{digits}f}"
-    return f"{spread.mean:{sign}.{digits}f} ({spread.images:.{digits}f}; {seeds})"
+    return f"{spread.mean:.{digits}f} ({spread.images:.{digits}f}; {seeds})"

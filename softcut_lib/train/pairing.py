@@ -6,9 +6,9 @@ Run s of model B minus run s of model A on test image i, d_si, is modelled as
 
 The mean d.. estimates mu with the variance  V = S/|seeds| + I/|images|,  S the variance of the seed
 means d_s., I that of the image means d_.i (it counts var(e) twice, which is little). Its degrees of
-freedom follow Satterthwaite: with three seeds a 95 % interval then holds the truth in 92 to 96 % of
-cases (a test draws them). One run alone says nothing about the luck of a training.
-Chapters 11 and 12.
+freedom follow Satterthwaite: a 95 % interval then holds the truth in 92 to 96 % of cases with three
+seeds, in 89 to 95 % with two (a test draws them). One run alone says nothing about the luck of a
+training. Chapters 10 to 12, A2.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softcut_lib.train.results import METRICS
+from softcut_lib.train.seeds import runs_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def paired_differences(
         raise ValueError(f"metric: expected one of {', '.join(METRICS)}; got {metric!r}")
     found = []
     for first, second in pairs:
-        one, two = _runs(results, first), _runs(other or results, second)
+        one, two = (
+            {seed: row["test"] for seed, row in runs_of(file, model).items()}
+            for file, model in ((results, first), (other or results, second))
+        )
         seeds = sorted(set(one) & set(two))
         if not seeds:
             continue
@@ -123,18 +127,3 @@ def mean_interval(gaps, *, level: float = 0.95) -> tuple[tuple[float, float] | N
     freedom = variance**2 / (parts[0] ** 2 / (seeds - 1) + parts[1] ** 2 / (images - 1))
     reach = t.ppf((1 + level) / 2, freedom) * math.sqrt(variance)
     return (float(mean - reach), float(mean + reach)), by_image
-
-
-def _runs(results, model):
-    """seed -> test columns of one model."""
-    runs = {}
-    for row in results["rows"]:
-        if row["model"] != model:
-            continue
-        if row["seed"] in runs:
-            raise ValueError(
-                f"results: several rows of {model}, seed {row['seed']}; keep those of one set of "
-                "options"
-            )
-        runs[row["seed"]] = row["test"]
-    return runs

@@ -51,20 +51,21 @@ def test_only_common_seeds_count_and_missing_models_are_left_out():
     assert gap.seeds == (0, 1) and gap.images == 40
 
 
+@pytest.mark.parametrize("seeds, least", [(2, 0.87), (3, 0.90)])
 @pytest.mark.parametrize("luck, spread", [(0.0, 0.3), (0.05, 0.3), (0.1, 0.05)])
-def test_the_interval_covers_the_truth_as_often_as_it_says(luck, spread):
+def test_the_interval_covers_the_truth_as_often_as_it_says(luck, spread, seeds, least):
     """Whether trainings or images vary more: 92 to 96 % for three seeds, see `pairing`."""
     generator, mean, inside, trials = np.random.default_rng(0), 0.1, 0, 600
     for _ in range(trials):
         gaps = (
             mean
-            + luck * generator.normal(size=(3, 1))
+            + luck * generator.normal(size=(seeds, 1))
             + spread * generator.normal(size=(1, 40))
-            + 0.1 * generator.normal(size=(3, 40))
+            + 0.1 * generator.normal(size=(seeds, 40))
         )
         low, high = mean_interval(gaps)[0]
         inside += low <= mean <= high
-    assert 0.90 < inside / trials < 0.98
+    assert least < inside / trials < 0.98
 
 
 def test_luck_of_training_is_not_hidden_by_many_images():

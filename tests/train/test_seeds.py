@@ -1,10 +1,11 @@
-"""Seeds and images: brackets, pairing, the choice by validation."""
+"""Seeds and images: brackets, sets of options, the choice by validation."""
 
 import pytest
 import torch
 
-from softcut_lib.train.evaluation import paired_difference, summarize
-from softcut_lib.train.seeds import by_validation, difference, is_clear, over_seeds, runs_of
+from softcut_lib.train.evaluation import summarize
+from softcut_lib.train.pairing import paired_differences
+from softcut_lib.train.seeds import by_validation, over_seeds, runs_of, with_options
 
 
 def row(model="base", seed=0, iou=None, *, optimizer="adam", lr=1e-3, val=(0.5, 0.4, 0.6)):
@@ -45,43 +46,23 @@ def test_brackets_of_seeds_and_of_images(runs):
     assert spread.images == pytest.approx(float(values.std()) / 20**0.5)
 
 
-def test_a_difference_forgets_what_both_share(runs):
-    """Images and seeds vary by far more than 0.1, the differences not at all."""
-    better = difference(runs, shifted(runs, {0: 0.1, 1: 0.1, 2: 0.1}))
-    assert better.mean == pytest.approx(0.1) and max(better.images, better.seeds) < 1e-9
-    assert is_clear(better)
-    mixed = difference(runs, shifted(runs, {0: 0.3, 1: -0.2, 2: 0.1}))
-    assert mixed.seeds == pytest.approx(torch.tensor([0.3, -0.2, 0.1]).std().item() / 3**0.5)
-    assert mixed.images < 1e-9 and not is_clear(mixed)
-
-
-def test_a_difference_of_one_seed_is_the_paired_one(runs):
-    other = {0: row("cut", 5)} | {0: {**row("cut", 5), "seed": 0}}
-    spread = difference({0: runs[0]}, other)
-    mean, bracket = paired_difference(runs[0]["test"], other[0]["test"], "iou")
-    assert (spread.mean, spread.images) == pytest.approx((mean, bracket), rel=1e-5)
-
-
-@pytest.mark.parametrize(("count", "clear"), [(1, False), (2, False), (3, True)])
-def test_fewer_than_three_seeds_are_never_clear(runs, count, clear):
-    better = difference(runs, shifted(runs, {seed: 0.3 for seed in range(count)}))
-    assert better.count == count and is_clear(better) == clear
-
-
-def test_seeds_are_paired_where_both_have_them(runs):
-    spread = difference(runs, shifted(runs, {1: 0.2, 2: 0.2}))
-    assert spread.count == 2 and spread.mean == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="at least one seed that all have"):
-        difference(runs, {7: row(seed=7)})
-    with pytest.raises(ValueError, match="names differ"):
-        difference(runs, {0: row("cut", 0, [0.5, 0.6])})
+def test_runs_over_other_images_have_no_mean(runs):
+    with pytest.raises(ValueError, match="all over the same images"):
+        over_seeds({**runs, 3: row("base", 3, [0.5, 0.6])})
+    with pytest.raises(ValueError, match="at least one run"):
+        over_seeds({})
 
 
 def test_rows_of_other_settings_are_not_seeds():
     rows = [row(seed=2), row(seed=0), row(seed=0, lr=1e-2), row(optimizer="adagrad"), row("cut")]
-    assert list(runs_of({"rows": rows}, "base")) == [0, 2]
-    assert runs_of({"rows": rows}, "base", optimizer="adagrad", lr=1e-3) == {0: rows[3]}
+    adam = with_options({"rows": rows, "data": "weizmann"}, optimizer="adam", lr=1e-3)
+    assert adam["data"] == "weizmann" and list(runs_of(adam, "base")) == [0, 2]
+    assert runs_of(with_options({"rows": rows}, optimizer="adagrad"), "base") == {0: rows[3]}
     assert runs_of(None, "base") == {} and runs_of({"rows": rows}, "other") == {}
+    assert with_options(None, lr=1e-3) is None
+    for read in (runs_of, lambda file, model: paired_differences(file, [(model, "cut")])):
+        with pytest.raises(ValueError, match="several rows of base, seed 0.*with_options"):
+            read({"rows": rows}, "base")
 
 
 def test_validation_chooses_by_the_best_epoch():

@@ -198,5 +198,7 @@ def test_every_results_file_has_its_provenance():
     text = "\n".join(rows)
     for path in (build.ROOT / "book" / "results").glob("*.json"):
         assert f"``{path.name}``" in text
-    cells = [row for row in rows if row.startswith(("   * -", "     -"))]
-    assert cells and all(cell.strip().strip("*- ") for cell in cells), "no empty cell"
+    for field in ("command", "commit", "device", "time", "date"):
+        told = [row for row in rows if row.startswith(f"    :{field}: ")]
+        assert len(told) == len(list((build.ROOT / "book" / "results").glob("*.json")))
+        assert all(row.partition(f":{field}: ")[2].strip() for row in told), "nothing is left out"

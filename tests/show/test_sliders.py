@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -58,6 +59,30 @@ def test_shows_html_and_a_still():
     assert {"text/html", "text/plain", "image/png"} <= set(data)
     assert about["image/png"]["alt"].startswith("A line of slope")
     assert ALT in data["text/plain"]
+
+
+def test_live_sliders_draw_when_they_move():
+    """One frame at first and one for each move, over more values than a page could hold."""
+    drawn = []
+
+    def counted(slope, height):
+        drawn.append((slope, height))
+        return line(slope, height)
+
+    box = show.explore(counted, slope=range(100), height=[0.5, 1.0], alt=ALT, live=True)
+    slope, height, shown = box.children
+    assert drawn == [(50, 1.0)] and (slope.description, height.description) == ("slope", "height")
+    slope.index, height.index = 99, 0
+    assert drawn[1:] == [(99, 1.0), (99, 0.5)]
+    (img,) = Reader(shown.value).all("img")
+    expected = line(99, 0.5)
+    assert img["src"] == expected.url and img["alt"] == expected.alt
+
+
+def test_live_sliders_name_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(ModuleNotFoundError, match=r"softcut-lib\[widgets\]"):
+        show.explore(line, slope=[1], alt=ALT, live=True)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def opened(browser, url=None, *, html=None, size=DESKTOP, scheme="light", touch=
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=touch
     )
+    context.set_default_timeout(180_000)  # a busy machine is no failure
     page = context.new_page()
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))

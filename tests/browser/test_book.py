@@ -188,7 +188,7 @@ def test_a_chapter_is_printed_whole(browser, tmp_path):
     title = r'class="solution [^>]*>\s*<p class="admonition-title">.*</p>'
     solutions = re.findall(title + r"\s*<section[^>]*>\s*<p>([^<$\\:]{15,})", source)
     assert solutions and all(words.strip() in text for words in solutions)
-    assert "Kirchhoff at (0, 0)" in text, "the live circuit is drawn, too"
+    assert "is the source’s 4.00 A" in text, "the live circuit is drawn, too"
     assert "∑" in text, "formulas are set"
     pictures = sum(len(sheet.images) for sheet in reader.pages)
     assert pictures >= len(re.findall(r"<figcaption", source))

@@ -17,11 +17,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from book import colab
+from softcut_lib.train.shipped import trained_models
 from tests.notebooks.scratch import NOTEBOOKS, read_notebook, tags
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 PROJECT = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text())["project"]
 QUICK = "A1_receptive_field"
+SHORT = (QUICK, "03_system", "13_normalized_cut")  # these run in `make test`
 INSTALLED = ("train", "widgets", "chapters")  # the extras that the set-up cell asks for
 RUN = """
 import sys, nbformat
@@ -69,7 +71,9 @@ def test_a_notebook_differs_in_its_first_cell_alone(made, name):
     left = r"\]\((?!https?:)[^)]*\.(?:ipynb|md)[^)]*\)|\{[\w:-]+\}`|^[`:]{3,}\{.*|^:label:.*"
     assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
     assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
-    assert made[name].stat().st_size < 10_000_000, "trained networks and results weigh most of it"
+    loads = "trained_model(" in "\n".join(cell.source for cell in code[1:])
+    heaviest = 7_000_000 if loads else 1_500_000
+    assert made[name].stat().st_size < heaviest, "of the trained networks, those that it loads"
 
 
 def test_it_installs_what_it_carries(made, bare, tmp_path):
@@ -97,6 +101,31 @@ def test_it_installs_what_it_carries(made, bare, tmp_path):
     assert again.returncode == 0 and again.stdout == "", "the second time there is nothing to do"
     numbers = "from softcut_lib.train.results import papers; print(len(papers()['results']))"
     assert int(elsewhere(bare, tmp_path, "-c", numbers).stdout) > 100
+
+
+def test_each_brings_the_networks_that_it_loads(made, bare, tmp_path):
+    """Also where another chapter, which needs none, has installed the library."""
+    assert "NETWORKS = []" in setup(made[QUICK])
+    horses = setup(made["10_horses"])
+    (line,) = re.findall(r"^NETWORKS = (.*)$", horses, re.MULTILINE)
+    brought = {name.removesuffix(".safetensors") for name in json.loads(line)}
+    assert brought == {name for name in trained_models() if name.startswith("horses-")}
+    first = elsewhere(bare, tmp_path, "-c", setup(made[QUICK]))
+    assert first.returncode == 0, first.stderr
+    after = "\nprint(*sc.trained_models())\nsc.trained_model(sc.trained_models()[0])"
+    done = elsewhere(bare, tmp_path, "-c", horses + after)
+    assert done.returncode == 0, done.stderr
+    assert brought <= set(done.stdout.split())
+
+
+def test_networks_are_found_in_the_code_alone():
+    def notebook(source):
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+
+    assert colab.networks(notebook('a = sc.trained_model(f"horses-{kind}-x")')) == {"horses-*-x"}
+    assert colab.networks(notebook("pass")) == set()
+    with pytest.raises(ValueError, match="must name its networks"):
+        colab.networks(notebook("sc.trained_model(name)"))
 
 
 def test_a_damaged_notebook_is_refused(made, tmp_path, bare):
@@ -131,7 +160,7 @@ def test_one_setting_names_the_repository(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+    "name", [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
 )
 def test_a_notebook_runs_elsewhere(made, bare, tmp_path, name):
     done = elsewhere(bare, tmp_path, "-c", RUN, made[name])

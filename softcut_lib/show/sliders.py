@@ -165,6 +165,7 @@ def _lighter(picture):
     else:
         # an octree divides colors, not pixels, so that a small color bar keeps its shades
         few = image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.putpalette([255 if value > 248 else value for value in few.getpalette()])  # white
         few.save(file, format="png", optimize=True)
     return Picture(file.getvalue(), picture.mime, picture.alt, picture.width)
 

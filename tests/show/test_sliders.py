@@ -1,11 +1,15 @@
 """Sliders: one frame for every setting, in the slider's order, usable without a kernel."""
 
+import io
 import json
 import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from softcut_lib import show
 
@@ -59,6 +63,21 @@ def test_shows_html_and_a_still():
     assert {"text/html", "text/plain", "image/png"} <= set(data)
     assert about["image/png"]["alt"].startswith("A line of slope")
     assert ALT in data["text/plain"]
+
+
+def test_frames_stay_white_and_near_the_figure():
+    """Of few colors, and still within a shade of what was drawn, on the color bar too."""
+
+    def maps(k):
+        ramp = torch.linspace(-k, k, 80 * 60).view(1, 60, 80)
+        return show.images([ramp], kinds="scores", alt="A ramp from blue to red, with its bar.")
+
+    (frame,) = show.explore(maps, k=[2], alt=ALT).pictures
+    image = Image.open(io.BytesIO(frame.data)).convert("RGB")
+    drawn = Image.open(io.BytesIO(maps(2).data)).convert("RGB").resize(image.size)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    difference = np.abs(np.asarray(image, float) - np.asarray(drawn, float)).max(2)
+    assert np.quantile(difference, 0.95) < 32
 
 
 def test_live_sliders_draw_when_they_move():

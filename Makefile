@@ -11,7 +11,7 @@ READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help book check-book colab test test-all lab bench lint clean
+.PHONY: help book check-book pdf colab test test-all lab bench lint clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -23,6 +23,9 @@ book: $(READY)  ## run every notebook on the embedded data and build the HTML bo
 
 check-book: $(READY)  ## look at every page of the built book in a browser (after make book)
 	@SOFTCUT_BOOK=_build/html $(BIN)/python -m pytest -q tests/browser/test_book.py
+
+pdf: book  ## print the book into one PDF, _build/softcut-book.pdf (needs chromium)
+	@$(BIN)/python -m book.pdf
 
 colab: $(READY)  ## write notebooks that bring the library along, into _build/colab
 	@$(BIN)/python -m book.colab

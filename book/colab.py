@@ -2,8 +2,9 @@
 
 `_build/colab/NAME.ipynb` is the chapter in plain Markdown (plain.py) with another first cell. In
 Colab, or in any environment, it installs the wheel that it carries if the library is missing, and
-leaves the torch and numpy that are there as they are. The cell also takes a folder that outlives
-the session, for data and runs, and turns on Colab's widgets.
+leaves the torch and numpy that are there as they are. Of the trained networks the wheel holds those
+that the chapter loads. The cell also takes a folder that outlives the session, for data and runs,
+and turns on Colab's widgets.
 
 `repository.url` in _config.yml is the one setting for a public address: this command also writes it
 into the set-up cells of the notebooks themselves, which then install with git.
@@ -18,6 +19,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nbformat
@@ -62,27 +65,39 @@ if KEEP:
         os.environ["SOFTCUT_DATA"] = str(Path(KEEP, "data"))
 
 WHEEL, SHA256 = "{name}", "{digest}"
+NETWORKS = {networks}
 CONTENT = "{content}"
-if importlib.util.find_spec("softcut_lib") is None:
+found = importlib.util.find_spec("softcut_lib")
+models = found and Path(found.origin).parent / "train" / "models"
+if found is None or not all((models / name).is_file() for name in NETWORKS):
     import base64
     import hashlib
+    import io
     import subprocess
     import tempfile
+    import zipfile
     from importlib.metadata import version
 
     started = time.perf_counter()
     content = base64.b85decode(CONTENT)
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise ValueError("the library in this notebook is damaged: download the notebook again")
-    folder = Path(tempfile.mkdtemp())
-    (folder / WHEEL).write_bytes(content)
-    here = [name for name in ("torch", "numpy") if importlib.util.find_spec(name)]
-    (folder / "keep.txt").write_text("\\n".join(f"{{name}}=={{version(name)}}" for name in here))
-    pip = [sys.executable, "-m", "pip", "install", "-q", "-c", str(folder / "keep.txt")]
-    wheel = (folder / WHEEL).as_uri()
-    subprocess.run([*pip, f"softcut-lib[train,widgets,chapters] @ {{wheel}}"], check=True)
-    importlib.invalidate_caches()
-    print(f"softcut_lib was installed in {{time.perf_counter() - started:.0f}} s")
+    if found is None:
+        folder = Path(tempfile.mkdtemp())
+        (folder / WHEEL).write_bytes(content)
+        here = [name for name in ("torch", "numpy") if importlib.util.find_spec(name)]
+        pins = [f"{{name}}=={{version(name)}}" for name in here]
+        (folder / "keep.txt").write_text("\\n".join(pins))
+        pip = [sys.executable, "-m", "pip", "install", "-q", "-c", str(folder / "keep.txt")]
+        wheel = (folder / WHEEL).as_uri()
+        subprocess.run([*pip, f"softcut-lib[train,widgets,chapters] @ {{wheel}}"], check=True)
+        importlib.invalidate_caches()
+        print(f"softcut_lib was installed in {{time.perf_counter() - started:.0f}} s")
+    else:  # another chapter installed it, which had no use for these networks
+        with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+            for name in NETWORKS:
+                models.mkdir(exist_ok=True)
+                (models / name).write_bytes(wheel.read(f"softcut_lib/train/models/{{name}}"))
 
 import numpy as np
 import torch
@@ -118,11 +133,43 @@ def build_wheel(folder):
     return wheel
 
 
+def networks(notebook):
+    """Patterns of the trained networks' names that a notebook's code loads."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    told = re.findall(r'trained_model\(f?"([^"]+)"\)', code)
+    if len(told) != code.count("trained_model("):
+        raise ValueError('a notebook must name its networks in the call: trained_model("...")')
+    return {re.sub(r"\{.*?\}", "*", name) for name in told}
+
+
+def with_networks(wheel, names, folder):
+    """A copy of the wheel in `folder` with the trained networks in `names` alone (fnmatch)."""
+    slim = Path(folder, wheel.name)
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(slim, "w", zipfile.ZIP_DEFLATED) as file:
+        kept = [
+            entry
+            for entry in whole.infolist()
+            if not entry.filename.endswith(".safetensors")
+            or any(fnmatch(Path(entry.filename).stem, name) for name in names)
+        ]
+        lines = {entry.filename for entry in kept}
+        for entry in kept:
+            content = whole.read(entry)
+            if entry.filename.endswith(".dist-info/RECORD"):  # lists what the wheel holds
+                rows = content.decode().splitlines(keepends=True)
+                content = "".join(row for row in rows if row.split(",")[0] in lines)
+            file.writestr(entry, content)
+    return slim
+
+
 def setup_cell(wheel):
     """The first code cell of a self-contained notebook."""
     content = wheel.read_bytes()
+    with zipfile.ZipFile(wheel) as file:
+        names = [Path(name).name for name in file.namelist() if name.endswith(".safetensors")]
     return SETUP.format(
         name=wheel.name,
+        networks=json.dumps(names),
         digest=hashlib.sha256(content).hexdigest(),
         content=base64.b85encode(content).decode(),  # no quote and no backslash among its letters
     )
@@ -169,17 +216,18 @@ def note(name, text):
 def write(out=OUT, notebooks=ROOT / "notebooks"):
     """Write the self-contained form of every notebook; their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        cell = setup_cell(build_wheel(folder))
     for old in out.glob("*.ipynb"):
         old.unlink()
     read = {path: nbformat.read(path, as_version=4) for path in sorted(notebooks.glob("*.ipynb"))}
     labels = {k: v for path, book in read.items() for k, v in numbers(path.stem, book).items()}
     citations = Citations(ROOT / "book" / "references.bib")
-    for path, original in read.items():
-        made = self_contained(original, cell, labels, citations)
-        nbformat.validate(made)
-        nbformat.write(made, out / path.name)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:
+        wheel = build_wheel(folder)
+        for path, original in read.items():
+            cell = setup_cell(with_networks(wheel, networks(original), slim))
+            made = self_contained(original, cell, labels, citations)
+            nbformat.validate(made)
+            nbformat.write(made, out / path.name)
     return [out / path.name for path in read]
 
 

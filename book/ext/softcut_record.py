@@ -42,7 +42,7 @@ def run_times(record):
 
 
 def provenance(path):
-    """One row: file, what it holds, how it was made, on what, how long, when."""
+    """One file: its name, what it holds, how it was made, on what, how long, when."""
     file = json.loads(path.read_text())
     rows = file.get("rows", [])
     machines = [row["machine"] for row in rows] or [file["machine"]]
@@ -52,15 +52,15 @@ def provenance(path):
     commits = list(dict.fromkeys(session["commit"][:10] for session in sessions))
     dates = sorted({session["date"][:10] for session in sessions})
     devices = sorted({f"{machine['device']} ({machine['processor']})" for machine in machines})
-    return (
-        f"``{path.name}``",
-        file.get("title") or file["about"],
-        "; ".join(f"``{command}``" for command in commands),
-        ", ".join(commits),
-        ", ".join(devices),
-        f"{seconds / 60:.0f} min",
-        dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
-    )
+    fields = {
+        "command": "; ".join(f"``{command}``" for command in commands),
+        "commit": ", ".join(commits),
+        "device": ", ".join(devices),
+        "time": f"{seconds / 60:.0f} min",
+        "date": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+    }
+    lines = [f"    {file.get('title') or file['about']}", ""]
+    return [f"``{path.name}``", *lines, *(f"    :{k}: {v}" for k, v in fields.items()), ""]
 
 
 def in_rst(lines):
@@ -83,8 +83,8 @@ def this_build(source):
 
 
 def all_results(source):
-    head = ("file", "what", "command", "commit", "device", "time", "date")
-    return table(head, [provenance(p) for p in sorted(Path(source, "book/results").glob("*.json"))])
+    files = sorted(Path(source, "book/results").glob("*.json"))
+    return [line for path in files for line in provenance(path)]
 
 
 def setup(app):

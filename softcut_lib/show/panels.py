@@ -168,7 +168,8 @@ def draw_panel(ax, bar, values, kind, limits=None):
         ruler.locator = LogLocator(numticks=4)
         ruler.minorlocator = NullLocator()
     else:
-        ruler.locator = MaxNLocator(4)
+        wide = ax.figure.get_figwidth() * bar[2]  # inches; a number takes up to half of one
+        ruler.locator = MaxNLocator(4 if wide > 2 else 2)
     ruler.update_ticks()
 
 

@@ -62,7 +62,7 @@ p { margin: 4px 0 0; font-variant-numeric: tabular-nums; } .hint { color: var(--
 /** Put a live circuit {nodes: [{name, i, j, current}], edges} into an element of a page. */
 export function mountCircuit(host, circuit, about) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const { nodes, edges } = circuit, unit = 130, margin = 70;
+  const { nodes, edges } = circuit, unit = 130, margin = 76;
   const width = 2 * margin + unit * Math.max(...nodes.map((v) => v.j)) - 20;
   const height = 2 * margin + unit * Math.max(...nodes.map((v) => v.i)) - 10;
   root.innerHTML = `<style>${STYLE}</style><svg viewBox="0 0 ${width} ${height}" role="group"

@@ -1,7 +1,8 @@
 """Figures with sliders that move everywhere: notebook, Colab, and a static page without a kernel.
 
 All frames are drawn beforehand and kept in the page; a slider shows one of them. It needs no
-script beyond the slider's own attribute, and arrow keys move it (chapter 2).
+script beyond the slider's own attribute, and arrow keys move it (chapter 2). With `live` the kernel
+draws each frame when it is asked for.
 """
 
 import html
@@ -68,20 +69,24 @@ class Frames:
         return still | {"text/html": self.html(), "text/plain": repr(self)}, about
 
 
-def explore(draw, *, alt, **sliders):
+def explore(draw, *, alt, live=False, **sliders):
     """A figure that a reader moves: one slider for each argument of `draw`.
 
     Args:
         draw: a function that takes the sliders' values by name and returns a `Picture`.
         alt: what the whole shows; each frame has its own text too.
-        sliders: name = list of values; the sliders start in the middle. At most 25 frames in all.
+        live: False draws all frames now, at most 25, so that the figure moves on a static page and
+            in a saved notebook too. True draws one, and another when a slider is moved: for as
+            many values as one likes, while the kernel lives.
+        sliders: name = list of values; the sliders start in the middle.
 
     Returns:
-        `Frames`, which shows itself as the last expression of a cell.
+        `Frames`, or, if `live`, a widget; both show themselves as the last expression of a cell.
 
     Raises:
         ValueError: no slider, an empty one, more than 25 frames, no alternative text.
         TypeError: `draw` returns something else than a `Picture`.
+        ModuleNotFoundError: `live` without ipywidgets.
 
     Example:
         >>> from softcut_lib import show
@@ -93,21 +98,58 @@ def explore(draw, *, alt, **sliders):
     """
     alt = check_alt(alt)
     count = math.prod(len(values) for values in sliders.values())
-    if not sliders or not 1 <= count <= MOST:
+    if not sliders or count < 1 or (count > MOST and not live):
         raise ValueError(
             f"sliders must give between 1 and {MOST} frames in all, got {count if sliders else 0}; "
-            "take fewer values"
+            "take fewer values, or live=True"
         )
-    pictures = []
-    for setting in itertools.product(*sliders.values()):
-        picture = draw(**dict(zip(sliders, setting)))
+
+    def frame(setting):
+        picture = draw(**setting)
         if not isinstance(picture, Picture):
             raise TypeError(
                 "draw must return a Picture, as show.images or show.curves do, got "
                 f"{type(picture).__name__}"
             )
-        pictures.append(_lighter(picture))
-    return Frames(sliders, pictures, alt)
+        return picture
+
+    if live:
+        return _widget(frame, alt, sliders)
+    settings = (dict(zip(sliders, values)) for values in itertools.product(*sliders.values()))
+    return Frames(sliders, [_lighter(frame(setting)) for setting in settings], alt)
+
+
+def _widget(frame, alt, sliders):
+    """Sliders of ipywidgets above the frame of their setting, drawn when one of them moves."""
+    try:
+        import ipywidgets
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "live=True needs ipywidgets: pip install 'softcut-lib[widgets]'"
+        ) from None
+    rows = {
+        name: ipywidgets.SelectionSlider(
+            options=[(_short(value), value) for value in values],
+            index=len(values) // 2,
+            description=name,
+            style={"description_width": "initial"},
+            layout={"width": "95%"},
+        )
+        for name, values in sliders.items()
+    }
+    shown = ipywidgets.HTML()
+
+    def move(_=None):
+        picture = frame({name: row.value for name, row in rows.items()})
+        shown.value = (
+            f'<img src="{picture.url}" alt="{html.escape(picture.alt)}" '
+            f'style="width:{picture.width}px;max-width:100%;background:white">'
+        )
+
+    for row in rows.values():
+        row.observe(move, "value")
+    move()
+    return ipywidgets.VBox([*rows.values(), shown], tooltip=alt)
 
 
 def _lighter(picture):
@@ -121,7 +163,10 @@ def _lighter(picture):
     if picture.mime == "image/jpeg":
         image.save(file, format="jpeg", quality=75)
     else:
-        image.quantize(64, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+        # an octree divides colors, not pixels, so that a small color bar keeps its shades
+        few = image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.putpalette([255 if value > 248 else value for value in few.getpalette()])  # white
+        few.save(file, format="png", optimize=True)
     return Picture(file.getvalue(), picture.mime, picture.alt, picture.width)
 
 

@@ -1,10 +1,12 @@
 """What `make book` adds to Jupyter Book: the key of the cache, and alternative texts."""
 
+import re
+
 import pytest
 from PIL import Image
 
 from book import build
-from book.ext import softcut_record
+from book.ext import softcut_index, softcut_record
 from book.ext.softcut_api import listing, one_form, public_names, to_rst
 from book.ext.softcut_book import chapter_number
 from book.ext.softcut_light import FILE, ICONS, as_webp, pictures_to_files, used_icons
@@ -143,6 +145,32 @@ def test_every_public_name_is_on_one_api_page():
         )
 
 
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("(The two limits)", "Two limits (theorem)"),
+        ("(Symmetry (thesis, theorem 2.1))", "Symmetry (thesis, theorem 2.1) (theorem)"),
+        ("Rate", "Rate (theorem)"),
+        ("", ""),
+    ],
+)
+def test_named_theorems_stand_in_the_index(title, text):
+    assert softcut_index.entry(title, "theorem") == text
+
+
+def test_the_glossary_is_in_order_and_linked():
+    """Alphabetical in each part, no word twice, and every `term` of a page is one of its words."""
+    page = (build.ROOT / "book" / "glossary.md").read_text()
+    parts = re.findall(r"```\{glossary\}\n(.*?)```", page, re.DOTALL)
+    words = [[w for w in re.findall(r"^(\S.*)$", part, re.MULTILINE)] for part in parts]
+    assert len(parts) == 4 and all(part == sorted(part, key=str.lower) for part in words)
+    known = [w.lower() for part in words for w in part]
+    assert len(known) == len(set(known)) > 40
+    pages = "".join(path.read_text() for path in (build.ROOT / "book").glob("*.md"))
+    used = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", pages)
+    assert used and {word.lower() for word in used} <= set(known)
+
+
 def test_inlined_pictures_become_files(tmp_path):
     page = '<img src="data:image/png;base64,aGVsbG8=" alt="One."> <img src="a.png">'
     light = pictures_to_files(page, tmp_path / "i", "../i/")
@@ -198,5 +226,7 @@ def test_every_results_file_has_its_provenance():
     text = "\n".join(rows)
     for path in (build.ROOT / "book" / "results").glob("*.json"):
         assert f"``{path.name}``" in text
-    cells = [row for row in rows if row.startswith(("   * -", "     -"))]
-    assert cells and all(cell.strip().strip("*- ") for cell in cells), "no empty cell"
+    for field in ("command", "commit", "device", "time", "date"):
+        told = [row for row in rows if row.startswith(f"    :{field}: ")]
+        assert len(told) == len(list((build.ROOT / "book" / "results").glob("*.json")))
+        assert all(row.partition(f":{field}: ")[2].strip() for row in told), "nothing is left out"

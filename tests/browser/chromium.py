@@ -6,7 +6,10 @@ errors that its console showed.
 
 import os
 import shutil
+import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
 import pytest
@@ -44,6 +47,20 @@ def launched():
         browser.close()
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def served(folder):
+    """The address of a file server on this machine for a folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
 @contextmanager
 def opened(browser, url=None, *, html=None, size=DESKTOP, scheme="light", touch=False):
     """A page, with `page.asked` (addresses requested) and `page.errors` (console and uncaught).
@@ -59,6 +76,7 @@ def opened(browser, url=None, *, html=None, size=DESKTOP, scheme="light", touch=
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=touch
     )
+    context.set_default_timeout(180_000)  # a busy machine is no failure
     page = context.new_page()
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))

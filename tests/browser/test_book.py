@@ -7,20 +7,18 @@ a phone.
 
 import os
 import re
-import threading
 from collections import Counter
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import nbformat
 import pytest
 
+from book import pdf
 from book.build import images_without_alt
 from book.plain import numbers
-from tests.browser.chromium import DESKTOP, PHONE, opened
+from tests.browser.chromium import DESKTOP, PHONE, opened, served
 from tests.notebooks.scratch import NOTEBOOKS
 
 BOOK = os.environ.get("SOFTCUT_BOOK")
@@ -33,18 +31,11 @@ HEAVIEST = 2_000_000  # bytes of a page with all that it loads, MathJax aside
 SETTLED = "async () => { if (window.MathJax) await MathJax.startup.promise; return true }"
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def site():
     """The address of a file server for the book."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=ROOT))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
+    with served(ROOT) as address:
+        yield address
 
 
 class Links(HTMLParser):
@@ -180,6 +171,27 @@ def test_a_page_opens_without_any_server(browser):
         blocked = [line for line in tab.errors if "fontawesome" not in line]
         assert tab.query_selector("mjx-container")
         assert set(blocked) <= {"Failed to load resource: net::ERR_FAILED"}, blocked
+
+
+def test_a_chapter_is_printed_whole(browser, tmp_path):
+    """Formulas, figures and opened solutions stand in the PDF, in `make pdf`'s own way."""
+    from pypdf import PdfReader
+
+    page = "notebooks/02_circuit.html"
+    options = {"path": tmp_path / "part.pdf", "say": str, "browser": browser}
+    pdf.make([(None, [page, "book/notation.html"])], root=ROOT, **options)
+    reader = PdfReader(tmp_path / "part.pdf")
+    text = re.sub(r"\s+", " ", " ".join(sheet.extract_text() for sheet in reader.pages))
+    source = (ROOT / page).read_text(encoding="utf-8")
+    for caption in re.findall(r'class="caption-number">\s*(Fig\. [\d.]+)', source):
+        assert caption in text
+    title = r'class="solution [^>]*>\s*<p class="admonition-title">.*</p>'
+    solutions = re.findall(title + r"\s*<section[^>]*>\s*<p>([^<$\\:]{15,})", source)
+    assert solutions and all(words.strip() in text for words in solutions)
+    assert "is the source’s 4.00 A" in text, "the live circuit is drawn, too"
+    assert "∑" in text, "formulas are set"
+    pictures = sum(len(sheet.images) for sheet in reader.pages)
+    assert pictures >= len(re.findall(r"<figcaption", source))
 
 
 def test_every_chapter_offers_its_notebook(links):

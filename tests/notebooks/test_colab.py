@@ -1,14 +1,13 @@
 """The self-contained notebooks, run as in Colab: elsewhere, without the project, library absent.
 
 One CPU build of torch is at hand, so torch is the same in every environment here; the other
-packages are those installed, and in the slow test the oldest that the ranges admit.
+packages are those installed, and in the slow test the oldest and the newest that the ranges admit.
 """
 
 import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 import venv
 
@@ -17,11 +16,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from book import colab
+from softcut_lib.train.shipped import trained_models
 from tests.notebooks.scratch import NOTEBOOKS, read_notebook, tags
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 PROJECT = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text())["project"]
 QUICK = "A1_receptive_field"
+SHORT = (QUICK, "03_system", "13_normalized_cut")  # these run in `make test`
 INSTALLED = ("train", "widgets", "chapters")  # the extras that the set-up cell asks for
 RUN = """
 import sys, nbformat
@@ -39,11 +40,36 @@ def made(tmp_path_factory):
     return {path.stem: path for path in colab.write(tmp_path_factory.mktemp("colab"))}
 
 
-def elsewhere(python, folder, *words):
-    """Run Python in another folder, with no path to the project and its own user folders."""
+OFFLINE = """
+import ipaddress, socket
+
+def only_here(address):
+    host = address[0] if isinstance(address, tuple) else "127.0.0.1"  # else a local pipe
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise OSError(f"this test has no network, and {host} was asked for")
+
+def guard(connect):
+    return lambda self, address: (only_here(address), connect(self, address))[1]
+
+socket.socket.connect = guard(socket.socket.connect)
+socket.getaddrinfo = lambda host, *rest, f=socket.getaddrinfo, **options: (
+    only_here((host,)), f(host, *rest, **options))[1]
+"""
+
+
+def elsewhere(python, folder, *words, online=False):
+    """Run Python in another folder, with no path to the project and its own user folders.
+
+    Unless `online`, kernels reach this machine alone and pip finds no index.
+    """
     dropped = ("PYTHONPATH", "SOFTCUT_DATA", "SOFTCUT_RUNS", "JUPYTER_PATH")
     env = {name: value for name, value in os.environ.items() if name not in dropped}
     env |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_DATA_DIR": str(folder / "jupyter")}
+    if not online:
+        env["PIP_NO_INDEX"] = "1"
+        startup = folder / "ipython" / "profile_default" / "startup"
+        startup.mkdir(parents=True, exist_ok=True)
+        (startup / "offline.py").write_text(OFFLINE)
     if words[0] == "-c":  # a file, for a command line cannot hold a wheel
         (folder / "code.py").write_text(words[1])
         words = ("code.py", *words[2:])
@@ -69,7 +95,9 @@ def test_a_notebook_differs_in_its_first_cell_alone(made, name):
     left = r"\]\((?!https?:)[^)]*\.(?:ipynb|md)[^)]*\)|\{[\w:-]+\}`|^[`:]{3,}\{.*|^:label:.*"
     assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
     assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
-    assert made[name].stat().st_size < 10_000_000, "trained networks and results weigh most of it"
+    loads = "trained_model(" in "\n".join(cell.source for cell in code[1:])
+    heaviest = 7_000_000 if loads else 1_500_000
+    assert made[name].stat().st_size < heaviest, "of the trained networks, those that it loads"
 
 
 def test_it_installs_what_it_carries(made, bare, tmp_path):
@@ -97,6 +125,31 @@ def test_it_installs_what_it_carries(made, bare, tmp_path):
     assert again.returncode == 0 and again.stdout == "", "the second time there is nothing to do"
     numbers = "from softcut_lib.train.results import papers; print(len(papers()['results']))"
     assert int(elsewhere(bare, tmp_path, "-c", numbers).stdout) > 100
+
+
+def test_each_brings_the_networks_that_it_loads(made, bare, tmp_path):
+    """Also where another chapter, which needs none, has installed the library."""
+    assert "NETWORKS = []" in setup(made[QUICK])
+    horses = setup(made["10_horses"])
+    (line,) = re.findall(r"^NETWORKS = (.*)$", horses, re.MULTILINE)
+    brought = {name.removesuffix(".safetensors") for name in json.loads(line)}
+    assert brought == {name for name in trained_models() if name.startswith("horses-")}
+    first = elsewhere(bare, tmp_path, "-c", setup(made[QUICK]))
+    assert first.returncode == 0, first.stderr
+    after = "\nprint(*sc.trained_models())\nsc.trained_model(sc.trained_models()[0])"
+    done = elsewhere(bare, tmp_path, "-c", horses + after)
+    assert done.returncode == 0, done.stderr
+    assert brought <= set(done.stdout.split())
+
+
+def test_networks_are_found_in_the_code_alone():
+    def notebook(source):
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+
+    assert colab.networks(notebook('a = sc.trained_model(f"horses-{kind}-x")')) == {"horses-*-x"}
+    assert colab.networks(notebook("pass")) == set()
+    with pytest.raises(ValueError, match="must name its networks"):
+        colab.networks(notebook("sc.trained_model(name)"))
 
 
 def test_a_damaged_notebook_is_refused(made, tmp_path, bare):
@@ -131,16 +184,27 @@ def test_one_setting_names_the_repository(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+    "name", [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
 )
 def test_a_notebook_runs_elsewhere(made, bare, tmp_path, name):
+    """And without a network: all that it needs is installed, or in the file itself."""
     done = elsewhere(bare, tmp_path, "-c", RUN, made[name])
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def test_kernels_of_these_tests_have_no_network(bare, tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    code = "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=5)"
+    notebook.cells = [nbformat.v4.new_code_cell(code)]
+    nbformat.write(notebook, tmp_path / "asks.ipynb")
+    done = elsewhere(bare, tmp_path, "-c", RUN, tmp_path / "asks.ipynb")
+    assert done.returncode and "this test has no network, and 192.0.2.1 was asked" in done.stderr
+
+
 @pytest.mark.slow
-def test_it_runs_with_the_oldest_versions(made, tmp_path):
-    """A fresh environment with every lower bound but torch's, installed for this test."""
+@pytest.mark.parametrize("end", ["oldest", "newest"])
+def test_it_runs_at_both_ends_of_the_ranges(made, tmp_path, end):
+    """A fresh environment with every lower bound, or what is newest now, but torch's."""
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     import torch
@@ -148,12 +212,11 @@ def test_it_runs_with_the_oldest_versions(made, tmp_path):
     lines = list(PROJECT["dependencies"])
     for extra in INSTALLED:
         lines += PROJECT["optional-dependencies"][extra]
-    oldest = [
-        str(Requirement(line)).replace(">=", "==") + ".*" for line in lines if "torch>" not in line
-    ]
+    lines = [str(Requirement(line)) for line in lines if "torch>" not in line]
+    if end == "oldest":
+        lines = [line.replace(">=", "==") + ".*" for line in lines]
     pip = [python, "-m", "pip", "install", "-q"]
     subprocess.run([*pip, f"torch=={torch.__version__.partition('+')[0]}"], check=True)
-    subprocess.run([*pip, *oldest, "nbclient", "ipykernel"], check=True)
+    subprocess.run([*pip, *lines, "nbclient", "ipykernel"], check=True)
     done = elsewhere(python, tmp_path, "-c", RUN, made[QUICK])
     assert done.returncode == 0, done.stderr[-3000:]
-    assert sys.version_info[:2] >= (3, 11)

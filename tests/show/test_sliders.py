@@ -1,10 +1,15 @@
 """Sliders: one frame for every setting, in the slider's order, usable without a kernel."""
 
+import io
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from softcut_lib import show
 
@@ -58,6 +63,45 @@ def test_shows_html_and_a_still():
     assert {"text/html", "text/plain", "image/png"} <= set(data)
     assert about["image/png"]["alt"].startswith("A line of slope")
     assert ALT in data["text/plain"]
+
+
+def test_frames_stay_white_and_near_the_figure():
+    """Of few colors, and still within a shade of what was drawn, on the color bar too."""
+
+    def maps(k):
+        ramp = torch.linspace(-k, k, 80 * 60).view(1, 60, 80)
+        return show.images([ramp], kinds="scores", alt="A ramp from blue to red, with its bar.")
+
+    (frame,) = show.explore(maps, k=[2], alt=ALT).pictures
+    image = Image.open(io.BytesIO(frame.data)).convert("RGB")
+    drawn = Image.open(io.BytesIO(maps(2).data)).convert("RGB").resize(image.size)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    difference = np.abs(np.asarray(image, float) - np.asarray(drawn, float)).max(2)
+    assert np.quantile(difference, 0.95) < 32
+
+
+def test_live_sliders_draw_when_they_move():
+    """One frame at first and one for each move, over more values than a page could hold."""
+    drawn = []
+
+    def counted(slope, height):
+        drawn.append((slope, height))
+        return line(slope, height)
+
+    box = show.explore(counted, slope=range(100), height=[0.5, 1.0], alt=ALT, live=True)
+    slope, height, shown = box.children
+    assert drawn == [(50, 1.0)] and (slope.description, height.description) == ("slope", "height")
+    slope.index, height.index = 99, 0
+    assert drawn[1:] == [(99, 1.0), (99, 0.5)]
+    (img,) = Reader(shown.value).all("img")
+    expected = line(99, 0.5)
+    assert img["src"] == expected.url and img["alt"] == expected.alt
+
+
+def test_live_sliders_name_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(ModuleNotFoundError, match=r"softcut-lib\[widgets\]"):
+        show.explore(line, slope=[1], alt=ALT, live=True)
 
 
 @pytest.mark.parametrize(

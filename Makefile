@@ -11,7 +11,7 @@ READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help book check-book colab test test-all lab bench lint clean
+.PHONY: help book check-book colab coursework test test-all lab bench lint clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -26,6 +26,9 @@ check-book: $(READY)  ## look at every page of the built book in a browser (afte
 
 colab: $(READY)  ## write notebooks that bring the library along, into _build/colab
 	@$(BIN)/python -m book.colab
+
+coursework: $(READY)  ## write the assignments for students and for grading, into build/coursework
+	@$(BIN)/python -m coursework.build
 
 test: $(READY)  ## run the tests, except the slow ones (SOFTCUT_DATA=folder adds real photographs)
 	@$(BIN)/python -m pytest -q -m "not slow"

@@ -56,6 +56,10 @@ def with_value(function, *arguments):
         @staticmethod
         def forward(ctx, *inputs):
             value, *gradients = function(*inputs)
+            assert len(gradients) == len(inputs), (
+                f"{len(inputs)} gradients were expected, one for each tensor that the value "
+                f"depends on, got {len(gradients)}"
+            )
             for k, (gradient, given) in enumerate(zip(gradients, inputs, strict=True)):
                 assert gradient.shape == given.shape, (
                     f"gradient {k + 1} must have the shape of what it belongs to, "
@@ -168,7 +172,3 @@ def fenchel_young_of(function):
         return loss
 
     return loss_of
-
-
-def slope_of(function):
-    return lambda *arguments, **options: function(*arguments, **options)[1]

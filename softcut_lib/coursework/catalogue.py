@@ -15,7 +15,6 @@ from softcut_lib.coursework.adapters import (
     loss_of_sets,
     on_axes,
     repeated_step,
-    slope_of,
     soldered,
 )
 from softcut_lib.cuts.energy import cut_energy
@@ -136,7 +135,7 @@ CHECKS = {
     "total_variation": Check(
         "(scores (B, 1, h, w), weights) -> x (B, 1, h, w)",
         plain(
-            partial(variation.it_is_the_minimum, grid=(3, 4)),
+            partial(variation.it_is_the_minimum, grid=(3, 4), steps=1000),
             partial(variation.mean_and_constants_are_kept, grid=(3, 4)),
         ),
     ),
@@ -151,7 +150,7 @@ CHECKS = {
     "fenchel_young": Check(
         "(decode, scores, weights, target bool, *, sigma, num_samples, generator)"
         " -> (value, d scores, [d C, d R])",
-        on(slope_of, perturbation.fenchel_young_pulls_to_the_target)
+        plain(perturbation.fenchel_young_follows_the_normal_law)
         + on(fenchel_young_of, perturbation.value_and_gradient_belong_together),
     ),
     # V. Training

@@ -271,7 +271,7 @@ def overlap_is_counted(iou, *, generator):
             reason = "that is Dice, 2 |P and T| / (|P| + |T|)"
         elif name == "void pixels":
             reason = "is a void pixel counted, in the mask or in the target?"
-        assert abs(got - expected) <= 1e-9, (
+        assert abs(got - expected) <= 1e-6, (
             f"{name}: expected {expected:.5f}, got {got:.5f}; {reason}"
         )
     nothing = torch.zeros(5, 7, dtype=torch.bool)

@@ -43,6 +43,11 @@ def test_cell(name, function):
 test_cell.__test__ = False
 
 
+def defined(name):
+    """A copy of what the solutions define."""
+    return dict(_space(name))
+
+
 @cache
 def _space(name):
     """What set-up, helpers and solutions define, without tests and pictures."""
@@ -55,7 +60,7 @@ def _space(name):
 
 def grade(name, function, source):
     """(points, what was printed) for an answer, all other answers being right."""
-    space, printed = dict(_space(name)), io.StringIO()
+    space, printed = defined(name), io.StringIO()
     cell = test_cell(name, function)
     with contextlib.redirect_stdout(printed):
         try:

@@ -4,7 +4,15 @@ import pytest
 
 from coursework.build import assignments
 from softcut_lib.coursework import KEY, names
-from tests.coursework.grading import grade, graded_functions, marks, stub, test_cell
+from tests.coursework.grading import (
+    authored,
+    defined,
+    grade,
+    graded_functions,
+    marks,
+    stub,
+    test_cell,
+)
 from tests.coursework.wrong_answers import WRONG
 
 ALL = [(name, function) for name in assignments() for function in graded_functions(name)]
@@ -52,3 +60,14 @@ def test_plausible_mistakes_lose_their_marks_and_are_told_why(name, function):
         assert points == 0, f"{what} got {points} points"
         first = printed.split("Error")[0]
         assert "FAILED" in first and "[theorems." in first, f"{what}: seen by the visible test"
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_the_pictures_are_drawn_by_the_solutions(name):
+    """One call of the library each, with a text for those who do not see it."""
+    drawn = [cell for cell in authored(name).cells if cell.id == "picture"]
+    space = defined(name)
+    for cell in drawn:
+        exec(compile(cell.source, f"{name}: picture", "exec"), space)
+        assert "show." in cell.source and 'alt="' in cell.source
+    assert drawn or name == "part5_training"

@@ -148,8 +148,8 @@ def _tried(statement, function, seed, draws):
 def _stumble(error):
     """What to say of an error that is none of a statement's own."""
     frames = traceback.extract_tb(error.__traceback__)
-    library = Path(__file__).parents[1]
-    own = [f for f in frames if library not in Path(f.filename).parents and f.name != "_tried"]
+    foreign = (Path(__file__).parents[1], Path(torch.__file__).parents[1])  # the library, packages
+    own = [f for f in frames if not any(p in Path(f.filename).parents for p in foreign)]
     text = f"{type(error).__name__}: {error}. "
     if own:
         return text + f"It was raised in line {own[-1].lineno} of `{own[-1].name}`."

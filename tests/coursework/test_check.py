@@ -51,9 +51,10 @@ def test_it_says_what_failed_and_why(capsys):
         (lambda y: None, "does the function return what its first line promises"),
         (lambda y: y.nonsense, "It was raised in line"),
         (lambda y: 1 / 0, "ZeroDivisionError"),
+        (lambda y: torch.stack(3), "of `<lambda>`"),
         (lambda: 0, "takes 0 positional arguments"),
     ],
-    ids=["nothing", "attribute", "division", "arguments"],
+    ids=["nothing", "attribute", "division", "in torch", "arguments"],
 )
 def test_an_error_in_the_function_is_told_with_its_place(function, words, capsys):
     assert not check("isotonic", function)

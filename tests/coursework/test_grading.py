@@ -16,7 +16,7 @@ from tests.coursework.grading import (
 from tests.coursework.wrong_answers import WRONG
 
 ALL = [(name, function) for name in assignments() for function in graded_functions(name)]
-LONG = ("total_variation",)  # thousands of steps each time
+LONG = ("total_variation", "adjoint")  # a thousand steps each time; hundreds of solves
 every_function = pytest.mark.parametrize(
     ("name", "function"),
     [pytest.param(*p, marks=pytest.mark.slow) if p[1] in LONG else p for p in ALL],

@@ -11,7 +11,7 @@ READY := .venv/ready-$(shell { cat pyproject.toml constraints.txt; $(PYTHON) -VV
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help book check-book pdf colab test test-all lab bench lint clean
+.PHONY: help book check-book pdf colab coursework test test-all lab bench lint clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -29,6 +29,9 @@ pdf: book  ## print the book into one PDF, _build/softcut-book.pdf (needs chromi
 
 colab: $(READY)  ## write notebooks that bring the library along, into _build/colab
 	@$(BIN)/python -m book.colab
+
+coursework: $(READY)  ## write the assignments for students and for grading, into build/coursework
+	@$(BIN)/python -m coursework.build
 
 test: $(READY)  ## run the tests, except the slow ones (SOFTCUT_DATA=folder adds real photographs)
 	@$(BIN)/python -m pytest -q -m "not slow"

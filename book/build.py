@@ -34,6 +34,7 @@ warnings.simplefilter("error", ConvergenceWarning)
 
 OUTPUTS = ["softcut_lib/**/*", "constraints.txt", "book/papers.json", "book/results/*.json"]
 PAGES = ["notebooks/*.ipynb", "book/**/*", "_config.yml", "pyproject.toml", "README.md"]
+PAGES += ["coursework/*.ipynb"]
 
 
 def inputs(root=ROOT, patterns=OUTPUTS):

@@ -26,6 +26,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from book.ext.softcut_solutions import are_shown, without_solutions
 from book.plain import Citations, numbers, plainly
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,6 +220,8 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
     for old in out.glob("*.ipynb"):
         old.unlink()
     read = {path: nbformat.read(path, as_version=4) for path in sorted(notebooks.glob("*.ipynb"))}
+    if not are_shown(ROOT):
+        read = {path: without_solutions(notebook) for path, notebook in read.items()}
     labels = {k: v for path, book in read.items() for k, v in numbers(path.stem, book).items()}
     citations = Citations(ROOT / "book" / "references.bib")
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:

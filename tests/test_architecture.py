@@ -25,6 +25,7 @@ ARROWS = {
     "weak": {"grid", "cuts", "affinity", "losses", "data"},
     "train": {"models", "layers", "losses", "affinity", "weak", "data", "cuts", "grid"},
     "cli": {"train", "models", "layers", "losses", "data", "cuts", "solvers", "grid"},
+    "coursework": {"theorems", "grid", "solvers", "cuts", "losses"},
     "theorems": {"grid", "circuits", "solvers", "cuts", "layers", "affinity", "losses", "weak"},
 }
 EXTRAS = set(

@@ -23,6 +23,76 @@ def _gap(arrived, expected):
     return float((arrived - expected).abs().max() / expected.abs().max().clamp(min=1))
 
 
+def volts_take_their_amperes(product, *, generator, grid=(3, 4)):
+    """A x is the current to be fed in: one volt at p takes 1 + its edges at p, -w at neighbors.
+
+    ``product(x (B, L, h, w), weights) -> A x`` with ground 1, tried at every pixel of the grid.
+    """
+    system = random_system(grid, generator=generator, batch=1)
+    matrix = torch.from_numpy(system.to_scipy().toarray())
+    pixels = [(i, j) for i in range(grid[0]) for j in range(grid[1])]
+    for k, pixel in enumerate(pixels):
+        volt = torch.zeros(1, 1, *grid, dtype=system.dtype)
+        volt[(0, 0, *pixel)] = 1
+        arrived = product(volt, system.weights).flatten()
+        gap = (arrived - matrix[k]).abs()
+        worst = int(gap.argmax())
+        got, expected = float(arrived[worst]), float(matrix[k, worst])
+        reason = "it is joined to both neighbors along each axis, at the border to fewer"
+        if worst == k:
+            reason = "1 for the ground plus all its own conductances; nothing leaves the image"
+        elif abs(got + expected) < 1e-9:
+            reason = "the sign is flipped: current flows from the high to the low voltage"
+        assert float(gap[worst]) <= 1e-9, (
+            f"with 1 V at pixel {pixel} and 0 V elsewhere, pixel {pixels[worst]} must be fed "
+            f"{expected:.5g} A, got {got:.5g} A; {reason}"
+        )
+
+
+def product_keeps_labels_apart(product, *, generator, grid=(4, 5)):
+    """A batch with several labels is each image and label alone, with its image's weights."""
+    system = random_system(grid, generator=generator, batch=2)
+    x = random_scores(system, generator=generator, labels=3)
+    arrived = product(x, system.weights)
+    assert arrived.shape == x.shape, f"A x has the shape of x, got {tuple(arrived.shape)}"
+    for b in range(2):
+        for label in range(3):
+            alone = torch.from_numpy(system.to_scipy(b) @ x[b, label].flatten().numpy())
+            gap = _gap(arrived[b, label].flatten(), alone)
+            assert gap <= 1e-9, (
+                f"image {b}, label {label} is off by {gap:.3g}: weights have no axis for labels "
+                "and are shared by them; are they given one, w[:, None]?"
+            )
+
+
+def held_nodes_keep_their_voltage(node_voltages, *, generator):
+    """Batteries hold their nodes; Kirchhoff's law holds at every other node.
+
+    ``node_voltages(circuit, held)`` with held a dict node -> volts; returns every node's voltage.
+    """
+    circuit = random_circuit(generator)
+    order = torch.randperm(12, generator=generator).tolist()
+    nodes = [list(circuit)[k] for k in order]
+    held = {"ground": 0.0} | {node: 3.0 - 2 * k for k, node in enumerate(nodes[:3])}
+    x = node_voltages(circuit, held)
+    assert set(x) == set(circuit), "every node, the held ones and the ground too, has a voltage"
+    for node, volts in held.items():
+        assert abs(x[node] - volts) <= 1e-9, (
+            f"{node} is held at {volts:g} V by its battery, got {x[node]:.6g} V"
+        )
+    for node in nodes[3:]:
+        if node == "ground":
+            continue
+        fed = circuit.nodes[node]["current"]
+        out = sum(e["conductance"] * (x[node] - x[other]) for other, e in circuit[node].items())
+        reason = "does every edge count, the one to a held node and the one to ground too?"
+        if abs(out + fed) <= 1e-9:
+            reason = "the sign of the source is flipped: it feeds current in"
+        assert abs(out - fed) <= 1e-9, (
+            f"at the free node {node} {fed:.5g} A are fed in and {out:.5g} A flow away: {reason}"
+        )
+
+
 def voltages_are_the_cut(cut, node_voltages, *, generator, grid=(5, 6), offsets=None, tol=1e-8):
     """The circuit's voltages by Kirchhoff's laws are the solution of A x = scores."""
     system = random_system(grid, generator=generator, offsets=offsets, batch=1, grounded=True)

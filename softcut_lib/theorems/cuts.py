@@ -38,6 +38,85 @@ def brute_force(scores, weights, offsets=None):
     return energy, every.reshape(-1, *scores.shape)
 
 
+def energy_adds_up(cut_energy, *, generator, grid=(4, 5)):
+    """The energy term by term: the pixels alone, each direction's edges alone, everything.
+
+    ``cut_energy(labels, scores, weights) -> (B,)`` with labels bool (B, 1, h, w).
+    """
+    scores, weights, offsets = _problem(generator, grid, None)
+    labels = torch.rand(scores.shape, generator=generator) < 0.5
+    own = lambda s: s.clamp(min=0).flatten(1).sum(1)  # noqa: E731
+    pixels, exchanged = own(torch.where(labels, -scores, scores)), own((2 * labels - 1) * scores)
+    cut = [w * (head(labels, o) != tail(labels, o))[:, 0] for w, o in zip(weights, offsets)]
+    down, right = (c.flatten(1).sum(1) for c in cut)
+    zero = [0 * w for w in weights]
+    swap = "the prices are exchanged: foreground pays b = max(-p, 0), background f = max(p, 0)"
+    cases = (
+        ("the pixels alone (weights 0)", scores, zero, pixels, {swap: exchanged}),
+        ("edges downwards alone", 0 * scores, [weights[0], zero[1]], down, _slips(cut[0])),
+        ("edges to the right alone", 0 * scores, [zero[0], weights[1]], right, _slips(cut[1])),
+        ("pixels and edges together", scores, weights, pixels + down + right, {}),
+    )
+    for name, s, w, expected, slips in cases:
+        arrived = torch.as_tensor(cut_energy(labels, s, w)).double()
+        assert arrived.shape == expected.shape, (
+            f"one energy for each of the {len(expected)} images was expected, shape "
+            f"{tuple(expected.shape)}, got {tuple(arrived.shape)}; is the batch summed as well?"
+        )
+        near = lambda value: float((arrived - value).abs().max()) <= 1e-9  # noqa: B023, E731
+        reason = next((text for text, value in slips.items() if near(value)), "which terms count?")
+        assert near(expected), (
+            f"{name}: expected {float(expected[0]):.6g} for the first image, got "
+            f"{float(arrived[0]):.6g}; {reason}"
+        )
+
+
+def _slips(cut):
+    """{likely mistake: the sum it gives} for the cut edges of one direction, (B, *edge_shape)."""
+    total = cut.flatten(1).sum(1)
+    return {
+        "every edge is counted twice": 2 * total,
+        "every edge is counted half": total / 2,
+        "the sign is flipped: a cut edge costs": -total,
+        "the edges at the lower border are left out": cut[:, :-1].flatten(1).sum(1),
+        "the edges at the right border are left out": cut[:, :, :-1].flatten(1).sum(1),
+    }
+
+
+def least_energy_has_slopes(slopes, *, generator, grid=(3, 3), step=1e-6):
+    """The envelope theorem: derivatives of min E are those of E at the best labeling held fixed.
+
+    ``slopes(scores, weights) -> (d scores (1, 1, h, w), [d C, d R])`` against differences of the
+    minimum over all labelings.
+    """
+    scores, weights, _ = _problem(generator, grid, None, batch=1)
+    arrived = slopes(scores, weights)
+    arrived = [torch.as_tensor(t).double() for t in (arrived[0], *arrived[1])]
+    inputs = [scores, *weights]
+
+    def least(k, index, sign):
+        moved = [t.clone() for t in inputs]
+        moved[k][index] += sign * step
+        return brute_force(moved[0][0, 0], [w[0] for w in moved[1:]])[0].min()
+
+    for k, name in enumerate(("scores", "weights[0]", "weights[1]")):
+        assert arrived[k].shape == inputs[k].shape, (
+            f"dE/d{name} must have shape {tuple(inputs[k].shape)}, got {tuple(arrived[k].shape)}"
+        )
+        for index in itertools.product(*map(range, inputs[k].shape)):
+            expected = (least(k, index, 1) - least(k, index, -1)) / (2 * step)
+            got = float(arrived[k][index])
+            reason = "an edge that is cut has slope 1, one that is not has 0"
+            if k == 0:
+                reason = "only a pixel that pays has a slope: which way does its price change?"
+            if abs(got + expected) <= 1e-3:
+                reason = "the sign is flipped"
+            assert abs(got - expected) <= 1e-3, (
+                f"dE/d{name} at {index}: moving it by {step:g} changes the least energy at rate "
+                f"{expected:.3g}, got {got:.3g}; {reason}"
+            )
+
+
 def flow_equals_cut(max_flow, cut_energy, *, generator, grid=(5, 6), offsets=None):
     """Max flow = min cut: the value of the flow is the energy of the labels that come with it.
 

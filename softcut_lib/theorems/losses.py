@@ -132,6 +132,19 @@ def focal_dice_doubles_logits(focal_dice_loss, dice_loss, *, generator):
     )
 
 
+def focal_dice_turns_at_its_threshold(focal_dice_loss, dice_loss, *, generator):
+    """Focal Dice is the Dice loss of sigmoid(gamma (logit p - logit t)), for every t and gamma."""
+    logits, labels = _example(generator)
+    for threshold, gamma in ((0.5, 1.0), (0.5, 2.0), (0.3, 1.0), (0.7, 3.0)):
+        turned = gamma * (logits - torch.logit(torch.tensor(threshold, dtype=logits.dtype)))
+        _equal(
+            focal_dice_loss(logits.sigmoid(), labels, threshold=threshold, gamma=gamma),
+            dice_loss(turned.sigmoid(), labels),
+            f"at t = {threshold}, gamma = {gamma} the S-curve must turn the logit's distance from "
+            "that of t by gamma, and Dice be the mean over images of 1 - 2 |PT| / (|P| + |T|)",
+        )
+
+
 def s_curve_fixes_its_threshold(s_curve, *, generator):
     """S(0) = 0, S(t) = 1/2, S(1) = 1; increasing; gamma = 1 at t = 1/2 is the identity."""
     x = torch.rand(200, generator=generator, dtype=torch.float64).sort().values
@@ -239,3 +252,28 @@ def figures_are_counted(count_figures, *, generator):
     mask[..., 4, 2] = True  # touches the first square's corner only
     got = int(count_figures(mask))
     assert got == number, f"pixels that touch at a corner are one figure, got {got} for {number}"
+
+
+def overlap_is_counted(iou, *, generator):
+    """IoU is |P and T| / |P or T| over pixels that are not void; 1 where both sets are empty.
+
+    ``iou(mask (h, w) bool, target (h, w) long, 255 void) -> float``, against sets of coordinates.
+    """
+    mask = torch.rand(5, 7, generator=generator) < 0.5
+    target = torch.randint(0, 2, (5, 7), generator=generator)
+    some = torch.rand(5, 7, generator=generator) < 0.3
+    for name, labels in (("no void", target), ("void pixels", torch.where(some, 255, target))):
+        known = labels != 255
+        P, T = ({tuple(i) for i in (m & known).nonzero().tolist()} for m in (mask, labels == 1))
+        expected, got = len(P & T) / len(P | T), float(iou(mask, labels))
+        reason = "is it the intersection over the union?"
+        if abs(got - 2 * len(P & T) / (len(P) + len(T))) < 1e-9:
+            reason = "that is Dice, 2 |P and T| / (|P| + |T|)"
+        elif name == "void pixels":
+            reason = "is a void pixel counted, in the mask or in the target?"
+        assert abs(got - expected) <= 1e-6, (
+            f"{name}: expected {expected:.5f}, got {got:.5f}; {reason}"
+        )
+    nothing = torch.zeros(5, 7, dtype=torch.bool)
+    got = float(iou(nothing, nothing.long()))
+    assert got == 1, f"two empty sets agree, so their IoU is 1 by convention, got {got:.5g}"

@@ -144,3 +144,37 @@ def value_and_gradient_belong_together(loss_of, *, generator, grid=(3, 4), label
             f"{'scores' if k == 0 else f'weights[{k - 1}]'}: gradient {slope:.8f}, difference of "
             f"the value {difference:.8f}; the loss must be an antiderivative of its gradient"
         )
+
+
+def fenchel_young_follows_the_normal_law(loss, *, generator, num_samples=20_000):
+    """Without edges, per pixel: E max(s + sigma Z, 0) - s y, with the slope Phi(s / sigma) - y.
+
+    ``loss(decode, scores (1, 1, h, w), weights, target bool, sigma=, num_samples=, generator=)``
+    returns (value, d value / d scores, ...); E max(s + sigma Z, 0) is s Phi + sigma phi.
+    """
+    sigma = 0.7
+    scores = torch.tensor([[[[-1.0, 0.0, 0.4, 2.0]]]], dtype=torch.float64)
+    weights = [scores.new_zeros(1, 0, 4), scores.new_zeros(1, 1, 3)]
+    target = torch.rand(scores.shape, generator=generator) < 0.5
+    options = {"sigma": sigma, "num_samples": num_samples, "generator": generator}
+    value, slope = loss(lambda s, w: s > 0, scores, weights, target, **options)[:2]
+    normal, ratio = torch.distributions.Normal(0.0, 1.0), scores / sigma
+    expected = normal.cdf(ratio) - target.double()
+    gap, wide = float((slope - expected).abs().max()), 5 * 0.5 / num_samples**0.5
+    reason = "is the noise scaled by sigma, and is it the mean over the samples?"
+    if float((slope + expected).abs().max()) < wide:
+        reason = "the sign is flipped: the mean answer minus the target"
+    assert gap < wide, (
+        f"pixel by pixel the gradient must be Phi(s / sigma) - target, "
+        f"{float(expected.flatten()[1]):.3g} at the second pixel, got "
+        f"{float(slope.flatten()[1]):.3g}; off by {gap:.3g} where {wide:.3g} is five standard "
+        f"errors; {reason}"
+    )
+    best = scores * normal.cdf(ratio) + sigma * normal.log_prob(ratio).exp()
+    expected = float((best - scores * target).sum())
+    gap, wide = abs(float(value) - expected), 5 * 2 * sigma / num_samples**0.5
+    assert gap < wide, (
+        f"the value must be near {expected:.4f}, got {float(value):.4f}; off by {gap:.3g} where "
+        f"{wide:.3g} is five standard errors; are the decoder's answers valued with the noisy "
+        "scores that they are best for, the target with the scores themselves?"
+    )

@@ -54,11 +54,11 @@ def reference(scores, weights, offsets=None, *, steps=4000):
     return x, (2 * gap.clamp(min=0)).sqrt().amax()
 
 
-def it_is_the_minimum(cut, *, generator, grid=(4, 5), offsets=None, tol=1e-5):
+def it_is_the_minimum(cut, *, generator, grid=(4, 5), offsets=None, tol=1e-5, steps=4000):
     """x agrees with a long run of the simplest method, whose distance its duality gap bounds."""
     scores, weights, used = random_problem(generator, grid, offsets)
     x = _call(cut, scores, weights, offsets)
-    expected, slack = reference(scores, weights, used)
+    expected, slack = reference(scores, weights, used, steps=steps)
     error = float((x - expected).norm())
     if error <= tol * float(scores.norm()) + float(slack):
         return

@@ -220,3 +220,17 @@ def test_it_runs_at_both_ends_of_the_ranges(made, tmp_path, end):
     subprocess.run([*pip, *lines, "nbclient", "ipykernel"], check=True)
     done = elsewhere(python, tmp_path, "-c", RUN, made[QUICK])
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_an_assignment_runs_elsewhere(bare, tmp_path):
+    """A student's notebook in its Colab form, with answers, from what it carries alone."""
+    from coursework import build
+
+    config = build.configuration(tmp_path)
+    solved = build.solution_version(build.assignments()["part2_circuits"], config)
+    path = tmp_path / "student.ipynb"
+    nbformat.write(build.colab_version(solved, build.setup_cell()), path)
+    done = elsewhere(bare, tmp_path, "-c", RUN, path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "softcut_lib was installed in" in done.stdout

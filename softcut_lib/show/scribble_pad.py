@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from softcut_lib.data.scribbles import draw_scribbles
-from softcut_lib.show.playground_page import _data_url, _own_picture
+from softcut_lib.show.playground_page import data_url, import_widgets, own_picture
 
 SCRIPT = Path(__file__).with_name("scribble_pad.js")
 STATIC = "SOFTCUT_STATIC"  # set while the book is built: its pages have no kernel
@@ -46,13 +46,7 @@ def scribbling(image, *, labels=("ground", "object"), width=3.0, start=()):
         >>> pad.seeds[3]
         tensor([255, 255,   1,   1,   1,   1, 255, 255, 255, 255, 255, 255])
     """
-    try:
-        import anywidget
-        import traitlets
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'scribbling needs anywidget: pip install "softcut-lib[widgets]"'
-        ) from error
+    anywidget, traitlets = import_widgets("scribbling")
 
     class ScribblePad(anywidget.AnyWidget):
         _esm = SCRIPT.read_text(encoding="utf-8")
@@ -81,10 +75,10 @@ def scribbling(image, *, labels=("ground", "object"), width=3.0, start=()):
 
     if isinstance(labels, str) or len(labels) < 2:
         raise ValueError(f"labels must be two names or more, got {labels!r}")
-    pixels = _own_picture(image)
+    pixels = own_picture(image)
     plain = [[int(label), [[float(x), float(y)] for x, y in points]] for label, points in start]
     pad = ScribblePad(
-        url=_data_url(pixels, "png"), height=pixels.shape[0], width=pixels.shape[1],
+        url=data_url(pixels, "png"), height=pixels.shape[0], width=pixels.shape[1],
         pen=float(width), labels=[str(name) for name in labels], lines=plain,
     )  # fmt: skip
     pad.seeds  # noqa: B018  (refuses a wrong start at once)

@@ -3,8 +3,10 @@
 A photograph, sigma 15 in colour and 100 pixels in space, filtered for 2 and for 21 labels: how long
 the affinity takes to build and to apply, with one thread and with all, and how far it is from the
 exact kernel, whose rows are computed at some hundred pixels of the same image. The peer is
-pydensecrf2's C++ lattice, whose step is the filter, a compatibility and a softmax. The results go
-to book/results/filtering-cpu.json, which chapter 14 reads.
+pydensecrf2's C++ lattice, whose step is the filter, a compatibility and a softmax; it is applied to
+all labels at once and label by label, as the published loss does. Then a whole loss as a share of a
+network's training step (`loss_step`). The results go to book/results/filtering-cpu.json, which
+chapter 14 reads.
 
 Peer: `pip install pydensecrf2` (it imports as pydensecrf, and is compiled when it is installed).
 """
@@ -39,6 +41,7 @@ LABELS = (2, 21)
 EXACT_UP_TO = 40_000
 """The exact product is timed on images of at most so many pixels."""
 PEER = "pydensecrf2"
+ONE_BY_ONE = f"{PEER}, label by label"
 
 
 def photograph(size):
@@ -137,6 +140,9 @@ METHODS = [
         PEER, "C++ lattice; apply is a whole mean-field step, build includes the degree",
         Peer, ours=False,
     ),
+    Method(
+        ONE_BY_ONE, "the same, one step for each label beside the rest", Peer, ours=False,
+    ),
 ]  # fmt: skip
 
 
@@ -152,9 +158,12 @@ def parts(method, image, maps):
     if method.ours:
         affinity = method.build(image)
         return lambda: method.build(image), lambda: affinity.matmul(maps)
+    rounds = maps.shape[1] if method.name == ONE_BY_ONE else 1
+    if rounds > 1:
+        maps = torch.stack([maps[:, 0], 1 - maps[:, 0]], 1)
     prob = maps.clamp_min(1e-6)
     model = Peer.model(image, prob)
-    return lambda: Peer.model(image, prob), lambda: Peer.step(*model)
+    return lambda: Peer.model(image, prob), lambda: [Peer.step(*model) for _ in range(rounds)]
 
 
 def measure(size, threads, chosen, *, seconds, rows=500):
@@ -194,6 +203,7 @@ def parse(argv):
     add("--sizes", nargs="+", type=_size, metavar="HxW", help="default: 160x240 320x480")
     add("--threads", nargs="+", type=int, help="default: 1 and all")
     add("--methods", nargs="+", choices=[m.name for m in METHODS], metavar="NAME")
+    add("--no-loss", dest="loss", action="store_false", help="leave the training steps out")
     add("--seconds", type=float, default=3.0, help="for the repeats of one row (default 3)")
     add("--output", type=Path, default=OUTPUT)
     add("--fresh", action="store_true", help="forget what an interrupted run has measured")
@@ -216,10 +226,12 @@ def _size(text):
 
 
 def main(argv=None):
+    from .loss_step import shares
+
     options = parse(sys.argv[1:] if argv is None else argv)
     lacking = missing()
     chosen = [m for m in METHODS if m.name in options.methods and (m.ours or not lacking)]
-    if lacking and PEER in options.methods:
+    if lacking and {PEER, ONE_BY_ONE} & set(options.methods):
         print(f"left out: {lacking}")
     command = shlex.join(["python", "-m", "benchmarks.filtering", *(argv or sys.argv[1:])])
     session = describe_session(command)
@@ -232,6 +244,10 @@ def main(argv=None):
                 store.add(
                     unit, "rows", list(measure(size, threads, chosen, seconds=options.seconds))
                 )
+            unit = f"{unit}, loss"
+            if options.loss and size == max(options.sizes) and unit not in store.units:
+                found = shares(size, threads, seconds=options.seconds, peer=not lacking)
+                store.add(unit, "loss", list(found))
             print(unit, "done", flush=True)
     write_json(options.output, contents(options, store, chosen, time.monotonic() - start))
     store.close()
@@ -253,6 +269,7 @@ def contents(options, store, chosen, wall):
         "sessions": store.sessions,
         "wall_time_s": round(wall, 1),
         "rows": store.rows("rows"),
+        "loss": store.rows("loss"),
     }
 
 

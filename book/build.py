@@ -66,7 +66,7 @@ def environment():
     startup.parent.mkdir(parents=True, exist_ok=True)
     startup.write_text(STARTUP)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # as many kernels as cores run at once
-    names += ("SOFTCUT_QUIET",)
+    names += ("SOFTCUT_QUIET", "SOFTCUT_STATIC")
     return {"IPYTHONDIR": str(BUILD / "ipython")} | dict.fromkeys(names, "1")
 
 

@@ -96,7 +96,7 @@ def add_commands(command, raw):
 def _training_options(sub):
     what = sub.add_argument_group("what is trained")
     what.add_argument("--data", default="synthetic", help="synthetic (default), weizmann, camvid, "
-                      "cityscapes")  # fmt: skip
+                      "cityscapes, voc")  # fmt: skip
     what.add_argument("--profile", default="full", help="full (default); fast: a trial of a minute "
                       "or two; gpu: the streets' larger budget")  # fmt: skip
     what.add_argument("--steps", type=int, help="optimizer steps in all, in place of epochs")
@@ -245,9 +245,11 @@ def reproduce(a):
                     continue
             found += 1
             session = describe_session(a.command)
-            write_results(path, [as_row(record)], experiment=(a.experiment, experiment),
-                          data=a.data, session=session)  # fmt: skip
+            written = write_results(path, [as_row(record)], experiment=(a.experiment, experiment),
+                                    data=a.data, session=session)  # fmt: skip
             print(_sentence(f"{model}, seed {seed}", record["summary"], record["counts"]["test"]))
+    for name, choice in written.get("conclusion", {}).items() if found else ():
+        print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
     print(f"{found} rows in {path}")
     return 0 if found else 1
 

@@ -56,3 +56,10 @@ class _Association(torch.autograd.Function):
         else:
             both = product + affinity.matmul(sets, transpose=True)
         return grad[(...,) + (None,) * (sets.dim() - 2)] * both, None
+
+    @staticmethod
+    def vmap(info, axes, sets, affinity):
+        # one affinity for all: what is mapped over is so many classes more of the same images
+        sets = sets.movedim(axes[0], 1)
+        found = _Association.apply(sets.flatten(1, 2), affinity)
+        return tuple(part.unflatten(1, sets.shape[1:3]) for part in found), (1, 1)

@@ -6,6 +6,7 @@ of it, and so has no gradient. A pixel outside the region of interest belongs to
 """
 
 import torch
+from torch._C._functorch import is_batchedtensor as _is_batched
 
 from softcut_lib import _checks as check
 from softcut_lib.losses.targets import (
@@ -37,6 +38,11 @@ def soft_sets(prob, *, seeds=None, roi=None, check_values=True):
         TypeError: a wrong dtype.
         ValueError: shapes or devices that differ, labels out of range, pixels that do not sum to 1.
     """
+    if check_values and isinstance(prob, torch.Tensor) and _is_batched(prob):
+        raise ValueError(
+            "check_values must be False under torch.func.vmap, which cannot look at values; check "
+            "one sample without it first"
+        )
     half = isinstance(prob, torch.Tensor) and prob.dtype in (torch.float16, torch.bfloat16)
     sets = wide_maps("prob", prob)
     inside = None if roi is None else _region(roi, sets)

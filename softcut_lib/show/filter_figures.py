@@ -21,7 +21,7 @@ from softcut_lib.show.tables import table
 from softcut_lib.train.results import book_file
 from softcut_lib.train.runs import read_json
 
-__all__ = ["filtering_table", "lattice_steps", "read_filtering"]
+__all__ = ["filtering_table", "lattice_steps", "loss_share_table", "read_filtering"]
 
 
 @styled
@@ -137,6 +137,44 @@ def filtering_table(content, *, size, threads, caption=None):
     header += ["filter error", "gradient cosine", "cut off by"]
     default = f"{size[0]} x {size[1]}, threads: {threads}"
     return table(header, body, caption=default if caption is None else caption)
+
+
+def loss_share_table(content, *, threads, caption=None):
+    """A whole normalized cut loss beside the training steps of networks, and the peer's filter.
+
+    Args:
+        content: as `read_filtering` gives it.
+        threads: number of threads.
+        caption: a sentence above the table; made from the arguments if None.
+
+    Returns:
+        A `Table`: median milliseconds for each number of labels; after those of a network's step,
+        which share of step and loss together the loss is.
+
+    Raises:
+        ValueError: nothing was recorded for so many threads.
+    """
+    rows = [row for row in content.get("loss", []) if row["threads"] == threads]
+    if not rows:
+        there = sorted({row["threads"] for row in content.get("loss", [])})
+        raise ValueError(f"threads must be among {there}, got {threads}")
+    counts = sorted({row["labels"] for row in rows})
+    time = {(r["part"], r["name"], r["labels"]): r["seconds"]["median"] for r in rows}
+    (ours,) = {name for part, name, _ in time if part == "loss"}
+    body = []
+    for part, name in dict.fromkeys((part, name) for part, name, _ in time):
+        cells = []
+        for count in counts:
+            own, loss = time[part, name, count], time["loss", ours, count]
+            cells.append(milliseconds(own))
+            cells.append(f"{loss / (own + loss):.0%}" if part == "step" else "")
+        words = {"step": "step of {}", "loss": "normalized cut loss: {}", "filter": "{}"}
+        body.append([words[part].format(name), *cells])
+    header = [""]
+    for count in counts:
+        header += [f"K = {count}, ms", "share of the loss"]
+    size = " x ".join(map(str, rows[0]["size"]))
+    return table(header, body, caption=caption or f"{size}, one image, threads: {threads}")
 
 
 def _places(points, lattice):

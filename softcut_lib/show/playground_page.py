@@ -63,12 +63,12 @@ def bundled_pictures():
         "Horse": (255 * horse.permute(1, 2, 0)).round().byte().numpy(),
     }
     return [
-        {"name": name, "url": _data_url(pixels, "jpeg"), "strokes": STROKES[name]}
+        {"name": name, "url": data_url(pixels, "jpeg"), "strokes": STROKES[name]}
         for name, pixels in pictures.items()
     ]
 
 
-def _data_url(pixels, kind):
+def data_url(pixels, kind):
     image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     if kind == "jpeg":
         image = image.resize(SIZE, Image.Resampling.LANCZOS)
@@ -77,7 +77,7 @@ def _data_url(pixels, kind):
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _own_picture(image):
+def own_picture(image):
     """Any usual form of a picture as uint8 (h, w, 3) or (h, w)."""
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
@@ -138,7 +138,7 @@ def playground_html(image=None, *, name="Your picture"):
 def _pictures(image, name):
     own = []
     if image is not None:
-        own = [{"name": name, "url": _data_url(_own_picture(image), "png"), "strokes": []}]
+        own = [{"name": name, "url": data_url(own_picture(image), "png"), "strokes": []}]
     return own + bundled_pictures()
 
 
@@ -158,6 +158,18 @@ def reply(request, buffers):
     except (ValueError, TypeError, KeyError, IndexError) as error:
         return {"id": request.get("id"), "error": str(error) or type(error).__name__}, []
     return {"id": request["id"]}, [x.tobytes()]
+
+
+def import_widgets(what):
+    """The modules anywidget and traitlets; an error names what needs them and how to get them."""
+    try:
+        import anywidget
+        import traitlets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'{what} needs anywidget: pip install "softcut-lib[widgets]"'
+        ) from error
+    return anywidget, traitlets
 
 
 def playground(image=None, *, name="Your picture"):
@@ -181,13 +193,7 @@ def playground(image=None, *, name="Your picture"):
         >>> playground()._esm.count("export default")
         1
     """
-    try:
-        import anywidget
-        import traitlets
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'the playground needs anywidget: pip install "softcut-lib[widgets]"'
-        ) from error
+    anywidget, traitlets = import_widgets("the playground")
 
     class Playground(anywidget.AnyWidget):
         _esm = SCRIPT.read_text(encoding="utf-8")

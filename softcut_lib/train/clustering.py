@@ -70,6 +70,27 @@ def clustering_energies(network, items, *, sigma_color=15.0, sigma_space=40.0, s
     return found
 
 
+def held_out_energies(network, sets) -> dict:
+    """`clustering_energies` of the validation and test images, as part of a record.
+
+    Args:
+        network: a trained network.
+        sets: "val" and "test" -> data set.
+
+    Returns:
+        {"clustering": columns of `clustering_energies`, and split}. No image was trained on; those
+        of the split "val" chose the epoch.
+    """
+    columns = {"split": []}
+    network.eval()
+    for split in ("val", "test"):
+        found = clustering_energies(network, sets[split])
+        columns["split"] += [split] * len(found["name"])
+        for name, values in found.items():
+            columns.setdefault(name, []).extend(values)
+    return {"clustering": columns}
+
+
 def _sets(labels, count):
     return one_hot(labels, count).movedim(-1, 1).float()
 

@@ -34,7 +34,7 @@ def retested(
 
     Returns:
         The record with another test and summary, and in its options decode and tested ("whole
-        frames"), where they differ.
+        frames"), where they differ; and with what the experiment measures besides.
     """
     from softcut_lib.train.experiments import load_model
 
@@ -47,15 +47,19 @@ def retested(
                 return None
     test = evaluate(
         through_windows(model, None if whole else settings.windows), items, settings.objective,
-        device=device, metric=settings.metric, progress=progress,
+        device=device, metric=settings.metric, counts=settings.counts, progress=progress,
     )  # fmt: skip
     options = dict(record["options"])
     if decode is not None:
         options["decode"] = decode
     if whole and settings.windows is not None:
         options["tested"] = "whole frames"
+    further = {}
+    if settings.measure is not None:
+        further = settings.measure(model, {"val": split_of(settings, record, "val"), "test": items})
     return {
         **record,
+        **further,
         "experiment": experiment or record["experiment"],
         "options": options,
         "summary": summarize(test),

@@ -11,12 +11,14 @@ import sys
 
 import torch
 
-from softcut_lib.train.metrics import count_figures, mean_iou
+from softcut_lib.train.metrics import count_figures, label_counts, mean_iou
 from softcut_lib.train.scores import ImageScores, mean_and_bracket
 
 
 @torch.no_grad()
-def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progress=False) -> dict:
+def evaluate(
+    model, dataset, objective, *, device="cpu", metric=mean_iou, counts=False, progress=False
+) -> dict:
     """Per-image results over a data set, at batch 1.
 
     ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
@@ -30,6 +32,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
         objective: with ``evaluation(prediction, target) -> (B,)``.
         device: "cpu" or "cuda".
         metric: ``metric(prob, target) -> ()``, in the column iou.
+        counts: columns both and either too, see `label_counts`.
         progress: a bar on the error stream, where that is a terminal.
 
     Returns:
@@ -45,6 +48,9 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
         decided = prediction.prob
         if model.decode is not None:
             decided = _maps(model.predict(image), labels=decided.shape[1])
+        further = {}
+        if counts:
+            further = dict(zip(("both", "either"), label_counts(decided, target), strict=True))
         scores.add(
             place,
             name=item["name"],
@@ -52,6 +58,7 @@ def evaluate(model, dataset, objective, *, device="cpu", metric=mean_iou, progre
             loss=float(objective.evaluation(prediction, target)[0]),
             figures=int(count_figures(decided)),
             constant=float(metric(_first_label(decided), target)),
+            **further,
         )
     return scores.columns()
 

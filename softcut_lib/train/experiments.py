@@ -16,6 +16,7 @@ from softcut_lib.train.table_horses import HORSES
 from softcut_lib.train.table_scribbles import SCRIBBLES
 from softcut_lib.train.table_small import SMALL
 from softcut_lib.train.table_streets import STREETS
+from softcut_lib.train.table_voc import VOC
 
 __all__ = [
     "EXPERIMENTS",
@@ -28,7 +29,7 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SMALL, **SCRIBBLES}
+EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SMALL, **SCRIBBLES, **VOC}
 
 
 def build_model(experiment: str, model: str, *, seed: int, log=None):
@@ -159,8 +160,10 @@ def run(
         settings, config, how, resume=resume, overwrite=overwrite, train=train, runs=runs,
         command=command,
     )  # fmt: skip
-    if record is None or chosen.decode is None:
+    if record is None or chosen.decodes is None:
         return record
+    if chosen.decode is None and chosen.measure is None:
+        return {**record, "experiment": experiment}
     return retested(
         record, settings, decode=chosen.decode, runs=runs, experiment=experiment, device=device,
         progress=progress,

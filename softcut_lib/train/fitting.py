@@ -90,7 +90,7 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     started = time.perf_counter()
     test = evaluate(
         through_windows(module.model, settings.windows), sets["test"], settings.objective,
-        device=how.device, metric=settings.metric, progress=how.progress,
+        device=how.device, metric=settings.metric, counts=settings.counts, progress=how.progress,
     )  # fmt: skip
     record = {
         **config,

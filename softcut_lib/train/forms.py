@@ -64,6 +64,10 @@ class Experiment:
             batch, and tested on the frame that `Windowed` puts together; None for whole images.
         decodes: name of the experiment whose trained networks are tested here; nothing is trained.
         decode: their decoder, see `CutNet`.
+        counts: whether every image's pixels of each label are recorded, for `pooled_iou`.
+        measure: ``measure(model, sets) -> dict``, further numbers of a trained network; ``sets``
+            has its images by split. They become part of the record.
+        conclude: ``conclude(rows) -> dict`` on all rows of a results file, written into it.
         profiles: name -> settings, e.g. of a short trial.
     """
 
@@ -84,6 +88,9 @@ class Experiment:
     windows: tuple[int, int] | None = None
     decodes: str | None = None
     decode: str | None = None
+    counts: bool = False
+    measure: Callable | None = None
+    conclude: Callable | None = None
     profiles: Mapping[str, Mapping] = field(default_factory=dict)
 
     def with_options(self, data: str, profile="full", *, steps=None, **options) -> Experiment:

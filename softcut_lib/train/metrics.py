@@ -132,6 +132,53 @@ def count_figures(prob, *, threshold=0.5, background=True, per_image=False):
     return counts if per_image else counts.to(prob.dtype).mean()
 
 
+def label_counts(prob, target, *, ignore_index=255):
+    """Pixels of one image that were given a label rightly, and that have it or were given it.
+
+    Args:
+        prob: (1, L, *grid) probabilities or a bool mask; the largest map decides, L = 1 at 1/2.
+        target: (1, *grid) long, void where `ignore_index`.
+
+    Returns:
+        Two lists of a whole number for each label (both labels for L = 1): intersection and union.
+
+    Example:
+        >>> import torch
+        >>> prob = torch.tensor([[[0.9, 0.8, 0.1, 0.9]]])
+        >>> label_counts(prob, torch.tensor([[1, 0, 0, 255]]))
+        ([1, 1], [2, 2])
+    """
+    prob, labels, known = _prediction(prob, target, 0.5, ignore_index)
+    single = prob.shape[1] == 1
+    found = (prob[:, 0] > 0.5).long() if single else prob.argmax(1)
+    names = torch.arange(2 if single else prob.shape[1], device=prob.device).view(-1, 1)
+    given, true = (maps[known][None] == names for maps in (found, labels))
+    return tuple(maps.sum(1).tolist() for maps in (given & true, given | true))
+
+
+def pooled_iou(both, either):
+    """Mean over the labels of sum_i both_i / sum_i either_i: the pixels of all images in one pot.
+
+    The convention of PASCAL VOC and CamVid. Labels that neither occur nor are given count nowhere.
+
+    Args:
+        both, either: per image a list of counts, see `label_counts`.
+
+    Returns:
+        (mean, list of every label's, None where it does not occur).
+
+    Source: Everingham et al. 2010, section 4.4.
+
+    Example:
+        >>> pooled_iou([[1, 0, 0], [2, 0, 0]], [[2, 1, 0], [2, 3, 0]])
+        (0.375, [0.75, 0.0, None])
+    """
+    totals = [[sum(column) for column in zip(*counts, strict=True)] for counts in (both, either)]
+    each = [right / all_ if all_ else None for right, all_ in zip(*totals, strict=True)]
+    there = [value for value in each if value is not None]
+    return sum(there) / len(there), each
+
+
 def _prediction(prob, target, threshold, ignore_index):
     check.is_tensor("prob", prob)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):

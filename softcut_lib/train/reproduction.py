@@ -10,10 +10,26 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from softcut_lib.train.experiments import EXPERIMENTS, choose
-from softcut_lib.train.results import METRICS, papers
+from softcut_lib.train.results import METRICS, book_file, papers, read_results
+from softcut_lib.train.runs import read_json
 
 MAXFLOW = " + MaxFlow"
 STEPS = 156  # batches of an epoch of the thesis' U-Nets, known from the published code
+
+
+def recorded_files(folder=None) -> dict[str, dict]:
+    """Every results file of a training, name -> content; benchmarks are passed over.
+
+    Args:
+        folder: where they lie; `book/results/` of this copy if None.
+
+    Example:
+        >>> all("experiment" in content for content in recorded_files().values())
+        True
+    """
+    folder = book_file("papers.json").parent / "results" if folder is None else folder
+    paths = [p for p in sorted(folder.glob("*.json")) if "experiment" in read_json(p)]
+    return {path.stem: read_results(path) for path in paths}
 
 
 def printed_rows(name: str, *, path=None) -> dict[str, dict[str, tuple]]:

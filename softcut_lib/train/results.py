@@ -141,6 +141,8 @@ def write_results(path, rows: list[dict], *, experiment, data: str, session: dic
             "source": settings.source, "data": data, "about": settings.data[data].about,
             "written": session, "rows": [merged[key] for key in sorted(merged)],
         }  # fmt: skip
+        if settings.conclude is not None:
+            value["conclusion"] = _round(settings.conclude(value["rows"]))
         validate_results(value)
         write_atomically(path, _compact_json(value).encode())
     return value

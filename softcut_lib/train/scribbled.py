@@ -60,6 +60,50 @@ class Scribbled(Dataset):
         return self._made[index]
 
 
+class Crops(Dataset):
+    """Square crops of images that someone scribbled on, in their own resolution, nothing kept.
+
+    An item is a crop of ``side`` pixels, its target `pack(mask, seeds)`. Crop j of image i is drawn
+    from (seed, i, j) and mirrored for odd j. An image with a side below ``side`` is enlarged first.
+
+    Args:
+        items: data set of dicts with image, target, seeds, name.
+        side: of the crops in pixels.
+        each: crops of an image; the data set is ``each`` times as long as ``items``.
+        seed: of the places.
+
+    Example:
+        >>> image, target = torch.zeros(3, 20, 30), torch.zeros(20, 30).long()
+        >>> item = {"image": image, "target": target, "seeds": target, "name": "a"}
+        >>> data = Crops([item], side=16, each=4)
+        >>> len(data), data[3]["image"].shape, data[3]["target"].shape
+        (4, torch.Size([3, 16, 16]), torch.Size([16, 16]))
+    """
+
+    def __init__(self, items, *, side, each=4, seed=0):
+        check.positive_integer("side", side)
+        check.positive_integer("each", each)
+        self.items, self.side, self.each, self.seed = items, side, each, seed
+
+    def __len__(self):
+        return self.each * len(self.items)
+
+    def __getitem__(self, index):
+        number, place = divmod(range(len(self))[index], len(self.items))
+        item = self.items[place]
+        grid = item["target"].shape
+        factor = max(1.0, self.side / min(grid))
+        item = resized(item, [max(self.side, round(factor * length)) for length in grid])
+        generator = step_generator(self.seed, place, number)
+        free = [length - self.side + 1 for length in item["target"].shape]
+        y, x = (int(torch.randint(n, (), generator=generator)) for n in free)
+        for name in ("image", "target", "seeds"):
+            part = item[name][..., y : y + self.side, x : x + self.side]
+            item[name] = (part.flip(-1) if number % 2 else part).contiguous()
+        item["target"] = pack(item["target"], item["seeds"])
+        return item
+
+
 class Resized(Dataset):
     """A data set at one size: images averaged over areas, masks by the nearest pixel."""
 

@@ -30,15 +30,16 @@ class Supervision:
     """What a network is shown and what it is told about the rest.
 
     Args:
-        shown: "scribbles", "masks" (full supervision), "nothing" (the regularizer alone), one of
-            `PROPOSALS` (made once from the scribbles), or "alternating" (graph cuts of the
-            network's own scores, made anew at every step after the start).
+        shown: "scribbles", "masks" (full supervision), one of `PROPOSALS` (made once from the
+            scribbles), or "alternating" (graph cuts of the network's own scores, made anew at every
+            step after the start).
         regularizer: a name in `REGULARIZERS`, or None.
         weight: of the regularizer, beside mean cross-entropy.
         absent: weight of the penalty on labels that no scribble of the image names (NEL).
         joint: the regularizer acts from the first step on.
         clamp: scribbles are held inside the regularizer.
-        options: of the regularizer, such as sigma_color and sigma_space.
+        alone: once the regularizer acts nothing is shown any more, it is all there is.
+        options: of the regularizer or the proposals, such as sigma_color and sigma_space.
     """
 
     shown: str = "scribbles"
@@ -47,27 +48,26 @@ class Supervision:
     absent: float = 0.0
     joint: bool = False
     clamp: bool = True
+    alone: bool = False
     options: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):
-        check.one_of("shown", self.shown, ("scribbles", "masks", "nothing", *PROPOSALS, ALTERNATE))
+        check.one_of("shown", self.shown, ("scribbles", "masks", *PROPOSALS, ALTERNATE))
         check.one_of("regularizer", self.regularizer, (None, *REGULARIZERS))
         check.positive_number("weight", self.weight)
-        if self.shown == "nothing" and self.regularizer is None:
-            raise ValueError(
-                'regularizer must be named where shown="nothing": else there is no loss'
-            )
+        if self.alone and self.regularizer is None:
+            raise ValueError("regularizer must be named where alone=True: else there is no loss")
 
     def loss(self, prediction, code, *, started):
         """The loss of one batch; ``started`` says whether the second part has begun."""
         mask, seeds = unpack(code)
-        started = started or self.joint or self.shown == "nothing"
-        total = prediction.prob.new_zeros(())
-        if self.shown != "nothing":
-            total = cross_entropy(prediction, self._target(prediction, mask, seeds, started))
+        started = started or self.joint
+        if self.alone and started:
+            return self.weight * self.energy(prediction.prob, prediction.image)
+        total = cross_entropy(prediction, self._target(prediction, mask, seeds, started))
         if self.regularizer is not None and started:
-            held = seeds if self.clamp and self.shown != "nothing" else None
+            held = seeds if self.clamp else None
             total = total + self.weight * self.energy(prediction.prob, prediction.image, held)
         if self.absent and started:
             total = total + self.absent * absent_label_loss(prediction.prob, seeds)
@@ -89,9 +89,10 @@ class Supervision:
             key = sha256(b"".join(x.detach().cpu().numpy().tobytes() for x in (image, marks)))
             key = key.digest()
             if key not in self.made:
-                self.made[key] = proposal(self.shown, image[None], marks[None])[0]
+                made = proposal(self.shown, image[None], marks[None], **self.options)[0]
+                self.made[key] = made.byte().cpu()  # labels are in 0..255
             targets.append(self.made[key])
-        return torch.stack(targets).to(seeds.device)
+        return torch.stack(targets).to(seeds)
 
 
 ALTERNATE = "alternating"
@@ -165,9 +166,9 @@ class FromScribbles:
     steps.
 
     Evaluation is 1 - mean IoU of the image, so that the network kept is the one of the best
-    validation IoU. While the second part has not begun, 1 is added: no network of that phase is
-    kept where a later one exists. (Validation has masks, as the published runs had.) Where nothing
-    is shown, evaluation is the regularizer itself.
+    validation IoU. While the second part has not begun, the number of channels is added: no network
+    of that phase is kept where a later one exists. (Validation has masks, as the published runs
+    had.) Where the regularizer is alone in the second part, evaluation is the regularizer itself.
 
     Args:
         first: steps of partial cross-entropy alone, at least 0.
@@ -181,11 +182,13 @@ class FromScribbles:
 
     def evaluation(self, prediction, target):
         told = prediction.supervision
-        if told.shown == "nothing":
+        if told.alone:
             pairs = zip(prediction.prob.split(1), prediction.image.split(1), strict=True)
-            return torch.stack([told.energy(prob, image) for prob, image in pairs])
-        missed = 1 - mean_iou(prediction.prob, target, per_image=True)
-        return missed + 1 if prediction.step < self.first else missed
+            values = torch.stack([told.energy(prob, image) for prob, image in pairs])
+        else:
+            values = 1 - mean_iou(prediction.prob, target, per_image=True)
+        early = prediction.step < self.first
+        return values + prediction.prob.shape[1] if early else values
 
 
 def cross_entropy(prediction, target):

@@ -1,16 +1,20 @@
 """Experiments from scribbles: ways of supervision, and networks (chapter 15).
 
 A row is a network and what it is shown and told; the tables 1 to 3 of Tang et al. 2018 in small,
-on synthetic horses, on the photographs at 80 x 104, and on CamVid with its eleven classes. The
-experiments that end in "-crf" train nothing: they test the same networks followed by a dense CRF.
+on synthetic horses, on the photographs at 80 x 104, and on CamVid with its eleven classes. Those
+that end in "-crf", "-lambda" and "-clustering" train what "scribbles" does, and no more: networks
+followed by a dense CRF, the choice of a weight on validation images, energies of clusterings.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
+from softcut_lib.train.clustering import held_out_energies
 from softcut_lib.train.forms import Data, Experiment, Model
 from softcut_lib.train.scribbles import MEAN_FIELD, FromScribbles, ScribbleNet, Supervision
+from softcut_lib.train.sweep import chosen_weights
 
 SIZE = (80, 104)
 CRF = {"bilateral": 1.0, "spatial": 0.5, "sigma_space": 20.0, "sigma_near": 1.0}
@@ -54,11 +58,13 @@ SUPERVISIONS = {
 }
 CLUSTERING = {
     "only-nc": (
-        "normalized cut alone, no scribbles",
-        Supervision("nothing", "normalized-cut", options={"sigma_space": 40.0}),
+        "masks, then normalized cut alone",
+        Supervision("masks", "normalized-cut", alone=True, options={"sigma_space": 40.0}),
     ),
-    "only-kmeans": ("k-means alone, no scribbles", Supervision("nothing", "k-means")),
+    "only-kmeans": ("masks, then k-means alone", Supervision("masks", "k-means", alone=True)),
 }
+SWEPT = [f"{kind}{tail}" for kind in ("nc", "crf") for tail in ("", *(f"-{w:g}" for w in WEIGHTS))]
+EVERY = {**SUPERVISIONS, **CLUSTERING}
 COMPARED = ("masks", "pce", "nc", "crf")
 
 
@@ -83,31 +89,39 @@ def _soft(sc, labels):
 
 # name: words, make(softcut_lib, labels) -> (net, cut), the supervisions that are run with it
 NETS = {
-    "unet": ("small U-Net", _unet, (*SUPERVISIONS, *CLUSTERING)),
-    "atrous": ("dilated net with branches", _atrous, COMPARED),
-    "atrous-plain": ("dilated net without branches", _atrous_plain, COMPARED),
+    "unet": ("small U-Net", _unet, tuple(EVERY)),
+    "atrous": ("dilated net with branches", _atrous, (*COMPARED, "nc-nel")),
+    "atrous-plain": ("dilated net without branches", _atrous_plain, (*COMPARED, "nel", "nc-nel")),
     "softcut": ("small U-Net and edge net, soft cut", _soft, COMPARED),
 }
 
 
-def rows(labels: int) -> dict[str, Model]:
-    """All networks with their supervisions, e.g. "unet-pce"; ``labels`` = L of the scores."""
-    known = {**SUPERVISIONS, **CLUSTERING}
+def rows(labels: int, nets=NETS, known=EVERY, crf=CRF) -> dict[str, Model]:
+    """All networks with their supervisions, e.g. "unet-pce".
+
+    Args:
+        labels: L of the scores.
+        nets: as `NETS`.
+        known: name -> (words, `Supervision`) of all that a net may name.
+        crf: options of the dense CRF that may follow.
+    """
     return {
-        f"{net}-{name}": Model(f"{words}, {known[name][0]}", _builder(make, labels, known[name][1]))
-        for net, (words, make, names) in NETS.items()
+        f"{net}-{name}": Model(
+            f"{words}, {known[name][0]}", _builder(make, labels, known[name][1], crf)
+        )
+        for net, (words, make, names) in nets.items()
         for name in names
     }
 
 
-def _builder(make, labels, supervision):
+def _builder(make, labels, supervision, crf):
     def build(log=None):
         import softcut_lib as sc
 
         net, cut = make(sc, labels)
         if cut is not None and log is not None:
             cut.log = log
-        return ScribbleNet(net, cut, supervision=supervision, crf_options=CRF)
+        return ScribbleNet(net, cut, supervision=supervision, crf_options=crf)
 
     return build
 
@@ -192,15 +206,37 @@ SCRIBBLES = {
         steps_per_epoch=50,
         batch=8,
         shuffle=True,
+        counts=True,
         profiles={"full": {}, "fast": SHORT},
     ),
 }
-SCRIBBLES |= {
-    f"{name}-crf": replace(
-        experiment,
-        title=f"{experiment.title}, then a dense CRF",
-        decodes=name,
-        decode=MEAN_FIELD,
-    )
-    for name, experiment in SCRIBBLES.items()
-}
+
+
+def then_crf(name, experiment):
+    """The same networks, tested with a dense CRF behind them."""
+    title = f"{experiment.title}, then a dense CRF"
+    return replace(experiment, title=title, decodes=name, decode=MEAN_FIELD)
+
+
+def only(experiment, names, **changes):
+    """Some rows of an experiment, which trains or reads the same runs."""
+    return replace(experiment, models={name: experiment.models[name] for name in names}, **changes)
+
+
+SCRIBBLES |= {f"{name}-crf": then_crf(name, experiment) for name, experiment in SCRIBBLES.items()}
+SCRIBBLES["scribbles-lambda"] = only(
+    SCRIBBLES["scribbles"],
+    [f"unet-{name}" for name in SWEPT],
+    title="Weights of the regularizers, chosen on validation images",
+    source="Tang et al. 2018, figure 6, on other data",
+    decodes="scribbles",
+    conclude=partial(chosen_weights, weights={f"unet-{n}": EVERY[n][1] for n in SWEPT}),
+)
+SCRIBBLES["scribbles-clustering"] = only(
+    SCRIBBLES["scribbles"],
+    [f"unet-{name}" for name in ("masks", *CLUSTERING)],
+    title="Networks that only cluster, beside the algorithms",
+    source="Tang et al. 2018, section 5.1 and figure 5, on other data",
+    decodes="scribbles",
+    measure=held_out_energies,
+)

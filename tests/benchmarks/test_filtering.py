@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import softcut_lib as sc
-from benchmarks import filtering
+from benchmarks import filtering, loss_step
 from softcut_lib.affinity.features import pixel_features
 from softcut_lib.affinity.tables import build_tables
 
@@ -29,6 +29,7 @@ def test_a_run_writes_its_rows(tmp_path, monkeypatch, capsys):
                 "1",
                 "--seconds",
                 "0.001",
+                "--no-loss",
                 "--output",
                 str(file),
             ]
@@ -45,6 +46,40 @@ def test_a_run_writes_its_rows(tmp_path, monkeypatch, capsys):
     exact = [r for r in rows if r["method"] == "dense"]
     assert all(r["filter_error"] < 1e-5 and r["gradient_cosine"] > 0.99999 for r in exact)
     assert found["sessions"][-1]["commit"] and found["machine"]["processor"]
+
+
+def test_a_loss_is_timed_beside_the_steps_of_networks():
+    small = {"SmallUNet": lambda labels: sc.SmallUNet(out_channels=labels, width=8)}
+    threads = torch.get_num_threads()
+    try:
+        rows = list(loss_step.shares((16, 20), 1, seconds=0.001, networks=small, peer=False))
+    finally:
+        torch.set_num_threads(threads)
+    kinds = [(row["part"], row["name"], row["labels"]) for row in rows]
+    parts = (("step", "SmallUNet"), ("loss", "ours, all of it"))
+    assert kinds == [(*part, labels) for labels in (2, 21) for part in parts]
+    assert all(row["seconds"]["median"] > 0 and row["size"] == [16, 20] for row in rows)
+
+
+def test_the_parts_timed_are_a_step_and_a_loss():
+    """A step changes the network, and the loss gives the gradient that autograd gives."""
+    image = filtering.photograph(SIZE)
+    target = filtering.segmentation(image, 2).argmax(1)
+    nets = []
+
+    def build(labels):
+        nets.append(sc.SmallUNet(out_channels=labels, width=8, levels=1))
+        return nets[-1]
+
+    step = loss_step.training_step(build, image, target, 2)
+    before = [p.clone() for p in nets[0].parameters()]
+    step()
+    assert not any(torch.equal(a, b) for a, b in zip(before, nets[0].parameters()))
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randn(1, 2, *SIZE, generator=draw).requires_grad_()
+    affinity = sc.LatticeAffinity(image, **filtering.SIGMAS)
+    sc.normalized_cut_loss(scores.softmax(1), affinity).backward()
+    torch.testing.assert_close(loss_step.whole_loss(image, scores)(), scores.grad)
 
 
 def test_exact_rows_are_rows_of_the_exact_kernel():

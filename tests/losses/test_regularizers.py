@@ -321,3 +321,49 @@ UNIFORM = torch.full((2, 3, 4, 5), 1 / 3).double()
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+MAPPED = {
+    "normalized cut": lambda S, W, w, I, y: sc.normalized_cut_loss(
+        S, W, seeds=y, check_values=False
+    ),
+    "kernel cut": lambda S, W, w, I, y: sc.kernel_cut_loss(S, W, w, seeds=y, check_values=False),
+    "dense CRF": lambda S, W, w, I, y: sc.dense_crf_loss(S, W, check_values=False),
+    "gated CRF": lambda S, W, w, I, y: sc.gated_crf_loss(S, I, radius=1, check_values=False),
+    "k-means": lambda S, W, w, I, y: sc.kmeans_loss(S, I, check_values=False),
+    "Potts": lambda S, W, w, I, y: sc.potts_loss(S, w, check_values=False),
+    "Laplacian": lambda S, W, w, I, y: sc.laplacian_loss(S, w, seeds=y, check_values=False),
+    "absent": lambda S, W, w, I, y: sc.absent_label_loss(S, y, check_values=False),
+}
+
+
+@pytest.mark.parametrize("name", MAPPED)
+@pytest.mark.parametrize("kind", ["dense", "lattice"])
+def test_many_answers_to_the_same_images_are_mapped_over(name, kind):
+    """torch.func: values and gradients over answers are those of a loop."""
+    draw = torch.Generator().manual_seed(4)
+    image = 255 * torch.rand(2, 3, 5, 6, generator=draw, dtype=torch.float64)
+    build = sc.DenseAffinity if kind == "dense" else sc.LatticeAffinity
+    W = build(image, sigma_color=80, sigma_space=4)
+    weights = sc.image_weights(image / 255)
+    seeds = torch.full((2, 5, 6), 255)
+    seeds[:, 1, 1:3], seeds[:, 3, 2:5] = 0, 1
+    many = torch.randn(4, 2, 3, 5, 6, generator=draw, dtype=torch.float64)
+
+    def loss(logits):
+        return MAPPED[name](logits.softmax(1), W, weights, image, seeds)
+
+    value = torch.func.vmap(loss)(many)
+    torch.testing.assert_close(value, torch.stack([loss(x) for x in many]))
+    gradient = torch.func.vmap(torch.func.grad(loss))(many)
+    torch.testing.assert_close(gradient, torch.stack([torch.func.grad(loss)(x) for x in many]))
+    leaf = many.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(sum(loss(x) for x in leaf), leaf)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_mapping_over_answers_and_looking_at_values_is_refused():
+    W = sc.DenseAffinity(torch.zeros(1, 3, 2, 2), sigma_color=15, sigma_space=10)
+    many = torch.full((3, 1, 2, 2, 2), 0.5)
+    with pytest.raises(ValueError, match="check_values must be False under torch.func.vmap"):
+        torch.func.vmap(lambda S: sc.normalized_cut_loss(S, W))(many)

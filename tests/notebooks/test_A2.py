@@ -6,7 +6,7 @@ import pytest
 
 import softcut_lib as sc
 from softcut_lib.cli import build_parser
-from softcut_lib.train.reproduction import beside, caption
+from softcut_lib.train.reproduction import beside, caption, recorded_files
 from softcut_lib.train.results import papers
 from tests.notebooks.scratch import read_notebook
 
@@ -51,3 +51,16 @@ def test_the_page_loops_over_all_of_them_and_types_none():
 def test_its_commands_can_be_given(line):
     arguments = build_parser().parse_args(line.split())
     assert getattr(arguments, "experiment", None) in {None, *sc.EXPERIMENTS}
+
+
+def test_the_second_paper_s_tables_stand_beside_ours():
+    code = "\n".join(sources("code"))
+    assert "for number in (1, 2, 3)}" in code and "show.paper_table(table" in code
+    for shown in ("fill_table", "shares_table", "weight_table", "length_table", "clustering_table"):
+        assert f"show.{shown}(" in code
+    assert "files = recorded_files()" in code
+
+
+def test_benchmarks_are_no_trainings():
+    found = recorded_files()
+    assert found and not any(name.startswith(("solvers", "filtering")) for name in found)

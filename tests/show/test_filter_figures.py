@@ -8,7 +8,12 @@ import torch
 
 from softcut_lib.affinity.tables import build_tables
 from softcut_lib.show import filter_figures
-from softcut_lib.show.filter_figures import filtering_table, lattice_steps, read_filtering
+from softcut_lib.show.filter_figures import (
+    filtering_table,
+    lattice_steps,
+    loss_share_table,
+    read_filtering,
+)
 
 
 def test_lattice_points_surround_the_pixels():
@@ -55,3 +60,17 @@ def test_recorded_rows_become_a_table(tmp_path):
         filtering_table(content, size=(320, 480), threads=2)
     with pytest.raises(ValueError):
         read_filtering(path=tmp_path / "nothing.json")
+
+
+def test_a_loss_is_a_share_of_step_and_loss():
+    times = {("step", "net"): 0.3, ("loss", "ours"): 0.1, ("filter", "peer"): 0.2}
+    rows = [
+        {"part": part, "name": name, "size": [32, 48], "threads": 1, "labels": labels,
+         "seconds": {"median": value * labels}}
+        for (part, name), value in times.items() for labels in (2, 21)
+    ]  # fmt: skip
+    shown = loss_share_table({"loss": rows}, threads=1)
+    assert shown.rows[0] == ["step of net", "600", "25%", "6300", "25%"]
+    assert shown.rows[1][0] == "normalized cut loss: ours" and shown.rows[2][2] == ""
+    with pytest.raises(ValueError, match=r"among \[1\], got 2"):
+        loss_share_table({"loss": rows}, threads=2)

@@ -8,7 +8,7 @@ from softcut_lib.losses.pointwise import partial_cross_entropy
 from softcut_lib.train.evaluation import evaluate
 from softcut_lib.train.experiments import EXPERIMENTS, build_model
 from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
-from softcut_lib.train.scribbled import Resized, Scribbled, pack, unpack
+from softcut_lib.train.scribbled import Crops, Resized, Scribbled, pack, unpack
 from softcut_lib.train.scribbles import FromScribbles, ScribbleNet, ScribbleOutput, Supervision
 from softcut_lib.train.table_scribbles import SUPERVISIONS
 
@@ -162,14 +162,17 @@ def test_networks_of_the_first_part_are_not_kept():
 
 def test_clustering_alone_is_judged_by_its_energy():
     image, mask, seeds = scene()
-    told = Supervision("nothing", "k-means")
-    prediction = output(image, told, step=0)
-    values = FromScribbles(10).evaluation(prediction, mask)
-    torch.testing.assert_close(values.mean(), told.energy(prediction.prob, prediction.image))
-    loss = FromScribbles(10).training(prediction, pack(mask, seeds))
+    told = Supervision("masks", "k-means", alone=True)
+    early, late = (output(image, told, step=s) for s in (9, 10))
+    values = FromScribbles(10).evaluation(late, mask)
+    torch.testing.assert_close(values.mean(), told.energy(late.prob, late.image))
+    torch.testing.assert_close(FromScribbles(10).evaluation(early, mask), values + 1)
+    loss = FromScribbles(10).training(late, pack(mask, seeds))
     torch.testing.assert_close(loss, values.mean())
+    first = FromScribbles(10).training(early, pack(mask, seeds))
+    torch.testing.assert_close(first, partial_cross_entropy(early.output, mask))
     with pytest.raises(ValueError, match="regularizer must be named"):
-        Supervision("nothing")
+        Supervision("masks", alone=True)
 
 
 def test_mean_field_decodes_with_the_image():
@@ -206,6 +209,24 @@ def test_scribbled_data_are_drawn_once_and_resized():
     assert torch.equal(Resized(horses, (48, 64))[1]["target"], mask)
 
 
+def test_crops_cut_image_mask_and_scribbles_at_one_place():
+    """Every part is marked with the number of its pixel, so a crop says where it comes from."""
+    grid = torch.arange(20 * 30).view(20, 30)
+    item = {"image": grid[None].float(), "target": grid % 251, "seeds": grid % 241, "name": "a"}
+    places = set()
+    for k, crop in enumerate(data := Crops([item], side=16, each=6)):
+        mask, seeds = unpack(crop["target"])
+        where = crop["image"][0].long()
+        assert torch.equal(mask, where % 251) and torch.equal(seeds, where % 241)
+        assert torch.equal(where.diff(dim=0), torch.full((15, 16), 30))
+        assert torch.equal(where.diff(dim=1), torch.full((16, 15), -1 if k % 2 else 1))
+        assert torch.equal(crop["target"], data[k]["target"])
+        places.add(int(where.min()))
+    assert len(places) > 3 and len(data) == 6
+    large = Crops([item], side=40)[0]
+    assert large["target"].shape == (40, 40) and large["image"].shape == (1, 40, 40)
+
+
 def test_drawn_scribbles_are_taken_as_they_are():
     image, mask, seeds = scene(1)
     item = {"image": image[0], "target": mask[0], "name": "a", "seeds": seeds[0]}
@@ -237,6 +258,18 @@ def test_several_classes_have_their_own_rows():
     net = build_model("scribbles-camvid", "unet-nc-nel", seed=0)
     assert net(torch.zeros(1, 3, 16, 16)).prob.shape == (1, 11, 16, 16)
     assert set(EXPERIMENTS["scribbles-camvid"].models) == set(EXPERIMENTS["scribbles"].models)
+
+
+def test_derived_experiments_share_the_runs_of_scribbles():
+    rows = EXPERIMENTS["scribbles"].models
+    for name in ("scribbles-crf", "scribbles-lambda", "scribbles-clustering"):
+        derived = EXPERIMENTS[name]
+        assert derived.decodes == "scribbles"
+        assert all(rows[model] is row for model, row in derived.models.items())
+    names = [model.removeprefix("unet-") for model in EXPERIMENTS["scribbles-lambda"].models]
+    swept = [SUPERVISIONS[name][1] for name in names]
+    for kind in ("normalized-cut", "dense-crf"):
+        assert sorted(s.weight for s in swept if s.regularizer == kind) == [0.1, 0.3, 1, 3, 10]
 
 
 @pytest.mark.slow
@@ -291,6 +324,31 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     assert read_results(tmp_path / "r.json") == written and written["rows"][0]["model"] == "unet-nc"
     crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field")
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", crf)
+    sweep = replace(
+        tiny, decodes="tiny-scribbles", conclude=EXPERIMENTS["scribbles-lambda"].conclude
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-lambda", sweep)
+    same = run("tiny-lambda", **options, runs=tmp_path / "a", train=False)
+    assert same == {**whole, "experiment": "tiny-lambda"}
+    content = write_results(
+        tmp_path / "l.json", [as_row(same)], experiment=("tiny-lambda", sweep), data="tiny",
+        session=session,
+    )  # fmt: skip
+    found = read_results(tmp_path / "l.json")["conclusion"]["normalized-cut"]
+    assert found["chosen"] == 1.0 and found == content["conclusion"]["normalized-cut"]
+    best = whole["history"][whole["best_epoch"]]["val_iou"]
+    assert found["val"] == pytest.approx([best]) and best == max(
+        epoch["val_iou"] for epoch in whole["history"] if epoch["step"] >= 4
+    )
+    clustering = replace(
+        tiny, decodes="tiny-scribbles", measure=EXPERIMENTS["scribbles-clustering"].measure
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-clustering", clustering)
+    energies = run("tiny-clustering", **options, runs=tmp_path / "a", train=False)["clustering"]
+    assert energies["split"] == ["val"] * 6 + ["test"] * 6 == energies["split"]
+    for name in ("kmeans", "normalized_cut"):
+        pairs = zip(energies[name], energies[f"{name}_algorithm"], strict=True)
+        assert sum(low <= high + 1e-3 for high, low in pairs) >= 10
     after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
     assert after["experiment"] == "tiny-crf" and after["options"]["decode"] == "mean_field"
     assert after["test"]["loss"] == whole["test"]["loss"]  # of the probabilities before the CRF

@@ -1,0 +1,201 @@
+"""Tables and curves of weak supervision: the second paper beside ours, weights, lengths (15, A2).
+
+They read results files and show as well, with a sentence in place, where those are not there yet.
+"""
+
+from statistics import fmean
+
+from softcut_lib.show.figures import curves
+from softcut_lib.show.tables import table
+from softcut_lib.train.counterparts import DATA, to_fill
+from softcut_lib.train.results import papers
+
+__all__ = [
+    "clustering_table",
+    "fill_table",
+    "length_table",
+    "paper_table",
+    "shares_table",
+    "weight_curves",
+    "weight_table",
+]
+
+WORDS = {"voc": "VOC", "weizmann": "horses", "camvid": "CamVid"}
+
+
+def paper_table(lines, *, caption=""):
+    """One table of the paper: each printed number beside ours on three data sets.
+
+    Args:
+        lines: from `softcut_lib.train.counterparts.beside_paper`.
+        caption: a sentence above the table.
+
+    Returns:
+        A `Table`. In brackets the standard deviation over the seeds, after it their number; empty
+        where nothing is recorded, "none" where nothing here answers to the row.
+
+    Example:
+        >>> line = {"row": "pCE", "metric": "miou", "printed": 0.558,
+        ...         "models": {"voc": ("scribbles-voc", "atrous-plain-pce")},
+        ...         "ours": {"voc": {"iou": 0.5, "spread": 0.01, "seeds": [0, 1], "pooled": True}}}
+        >>> paper_table([line]).rows
+        [['pCE', 'mean intersection over union', '0.558', '0.500 (0.010), 2']]
+    """
+    metrics = papers()["metrics"]
+    data = list(lines[0]["models"])
+    rows = [
+        [line["row"], metrics[line["metric"]], line["printed"], *(_ours(line, d) for d in data)]
+        for line in lines
+    ]
+    return table(
+        ["row", "what", "paper", *(f"here: {WORDS[d]}" for d in data)], rows, caption=caption
+    )
+
+
+def _ours(line, data):
+    if line["models"][data] is None:
+        return "none"
+    found = line["ours"][data]
+    if found is None:
+        return ""
+    spread = "" if found["spread"] is None else f" ({found['spread']:.3f})"
+    return f"{found['iou']:.3f}{spread}, {len(found['seeds'])}"
+
+
+def fill_table(lines):
+    """The commands that would fill what is empty in tables of `paper_table`.
+
+    >>> fill_table([]).rows
+    [['nothing is empty']]
+    """
+    return table(
+        ["would fill what is empty"], [[c] for c in to_fill(lines)] or [["nothing is empty"]]
+    )
+
+
+def shares_table(lines, *, caption=""):
+    """Shares of full supervision, from `softcut_lib.train.counterparts.shares`."""
+    metrics = papers()["metrics"]
+    percent = lambda share: "" if share is None else f"{share:.0%}"  # noqa: E731
+    rows = [
+        [line["row"], metrics[line["metric"]], percent(line["printed"])]
+        + [percent(line["ours"][d]) for d in DATA]
+        for line in lines
+    ]
+    header = ["row", "share of full masks", "paper", *(f"here: {WORDS[d]}" for d in DATA)]
+    return table(header, rows, caption=caption)
+
+
+def weight_table(content, *, caption=""):
+    """Every weight's IoU on validation and test images, and which one validation chooses.
+
+    Args:
+        content: of a results file of `scribbles-lambda`, or None.
+        caption: a sentence above the table.
+
+    Example:
+        >>> weight_table(None)
+        regularizer
+        no recorded runs in this copy
+    """
+    if content is None:
+        return table(["regularizer"], [["no recorded runs in this copy"]], caption=caption)
+    rows = []
+    for name, sweep in content["conclusion"].items():
+        for weight, val, test in zip(sweep["weights"], sweep["val"], sweep["test"], strict=False):
+            chosen = "chosen" if weight == sweep["chosen"] else ""
+            rows.append([name, f"{weight:g}", val, test, len(sweep["seeds"]), chosen])
+    header = ["regularizer", "weight", "validation mIoU", "test mIoU", "seeds", "on validation"]
+    return table(header, rows, caption=caption)
+
+
+def weight_curves(content):
+    """Test and validation IoU over the weight of each regularizer (the paper's Fig. 6).
+
+    Args:
+        content: of a results file of `scribbles-lambda` with at least one seed that all share.
+    """
+    sweeps = {name: s for name, s in content["conclusion"].items() if s["seeds"]}
+    if not sweeps:
+        raise ValueError("content must hold a sweep whose weights have a seed in common")
+    first = next(iter(sweeps.values()))
+    lines = {
+        f"{name}, {part}": sweep[key]
+        for name, sweep in sweeps.items()
+        if sweep["weights"] == first["weights"]
+        for part, key in (("validation", "val"), ("test", "test"))
+    }
+    words = "; ".join(f"{name} best on validation at {s['chosen']:g}" for name, s in sweeps.items())
+    return curves(
+        first["weights"], lines, xlabel="weight of the regularizer", ylabel="mean IoU", log="x",
+        markers=True, alt=f"Mean intersection over union over the regularizer's weight: {words}.",
+    )  # fmt: skip
+
+
+def length_table(found, *, names, caption=""):
+    """Test IoU for scribbles of several lengths, from `softcut_lib.train.sweep.by_length`.
+
+    Args:
+        found: model -> list of (share of the path, mean, interval, seeds).
+        names: model -> words, in the order of the table.
+        caption: a sentence above the table.
+
+    Example:
+        >>> length_table({"a": [(0.0, 0.5, None, [0]), (1.0, 0.7, (0.6, 0.8), [0, 1])]},
+        ...              names={"a": "pCE"}).rows
+        [['pCE', '0.500', '0.700 (0.600 to 0.800)']]
+    """
+    shares = sorted({share for model in names for share, *_ in found.get(model, [])})
+    if not shares:
+        return table(["trained with"], [["no recorded runs in this copy"]], caption=caption)
+    rows = []
+    for model, words in names.items():
+        cells = {share: (mean, interval) for share, mean, interval, _ in found.get(model, [])}
+        rows.append([words, *(_with_interval(cells.get(share)) for share in shares)])
+    heads = [f"{share:.0%} of the line" if share else "a spot" for share in shares]
+    return table(["trained with", *heads], rows, caption=caption)
+
+
+def _with_interval(cell):
+    if cell is None:
+        return None
+    mean, interval = cell
+    return f"{mean:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def clustering_table(content, *, names, caption=""):
+    """Energies of clustering networks on unseen images beside those of the algorithms.
+
+    Args:
+        content: of a results file of `scribbles-clustering`, or None.
+        names: model -> words, in the order of the table.
+        caption: a sentence above the table.
+
+    Returns:
+        A `Table` with means over images and seeds; the algorithms' row is the same for all.
+
+    Example:
+        >>> clustering_table(None, names={})
+        network
+        no recorded runs in this copy
+    """
+    if content is None:
+        return table(["network"], [["no recorded runs in this copy"]], caption=caption)
+    rows = []
+    for model, words in names.items():
+        runs = [row["clustering"] for row in content["rows"] if row["model"] == model]
+        if runs:
+            rows.append([words, *_energies(runs), len(runs), len(runs[0]["name"])])
+    every = [row["clustering"] for row in content["rows"]]
+    best = _energies(every, "_algorithm")
+    rows.append(["the algorithm, image by image", *best, "", len(every[0]["name"])])
+    return table(["network", "normalized cut", "K-means", "seeds", "images"], rows, caption=caption)
+
+
+def _energies(runs, of=""):
+    """Means over runs and images of the normalized cut and of K-means."""
+    cut, colors = (
+        fmean(value for run in runs for value in run[f"{name}{of}"])
+        for name in ("normalized_cut", "kmeans")
+    )
+    return [cut, f"{colors:.0f}"]

@@ -1,0 +1,180 @@
+"""The normalized cut paper's tables beside ours: which run answers to which printed number (A2).
+
+    printed: pooled mIoU on PASCAL VOC 2012, networks that start from ImageNet
+    here:    the same experiment (pooled; `scribbles-voc`), and smaller ones on horses and CamVid
+
+Everything is read, from `book/papers.json` and the results files; what nobody has run here stays
+empty, beside the command that would fill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean, stdev
+
+from softcut_lib.train.metrics import pooled_iou
+from softcut_lib.train.results import papers
+
+SOURCE = "tang2018normalized"
+# data set of ours -> (experiment, the network that stands for the one of table 2)
+DATA = {
+    "voc": ("scribbles-voc", "atrous"),
+    "weizmann": ("scribbles", "unet"),
+    "camvid": ("scribbles-camvid", "unet"),
+}
+TABLES = {
+    1: {
+        "pCE": "atrous-plain-pce",
+        "pCE + NEL": "atrous-plain-nel",
+        "pCE + NEL + NC": "atrous-plain-nc-nel",
+        "pCE + NEL + NC, multi-scale": "atrous-nc-nel",
+        "pCE + NEL + NC, multi-scale, CRF": "atrous-nc-nel",
+    },
+    2: {
+        "full masks": "{net}-masks",
+        "GrabCut proposals": "{net}-grabcut",
+        "normalized-cut proposals": "{net}-seeded-nc",
+        "KernelCut proposals": "{net}-kernel-cut",
+        "ScribbleSup": "{net}-alternating",
+        "joint loss without NC": "{net}-pce",
+        "joint loss with NC": "{net}-nc",
+    },
+    3: {
+        "DeepLab-MSc-largeFOV": "atrous",
+        "DeepLab-VGG16": None,  # nothing here has its form
+        "DeepLab-ResNet101": "resnet101",
+    },
+}
+WAYS = {
+    "miou_full": "masks",
+    "miou_scribbles_without_nc": "pce",
+    "miou_scribbles_with_nc": "nc",
+}
+
+
+def counterpart(table: int, row: str, metric: str, data: str) -> tuple[str, str] | None:
+    """(experiment, model) of ours that answers to a printed number; None where there is none.
+
+    Args:
+        table: 1, 2 or 3.
+        row, metric: as in `papers.json`.
+        data: a name in `DATA`.
+
+    Example:
+        >>> counterpart(2, "GrabCut proposals", "miou_after_crf", "weizmann")
+        ('scribbles-crf', 'unet-grabcut')
+        >>> counterpart(3, "DeepLab-ResNet101", "miou_full", "voc")
+        ('scribbles-voc', 'resnet101-masks')
+    """
+    from softcut_lib.train.experiments import EXPERIMENTS
+
+    experiment, net = DATA[data]
+    after = metric == "miou_after_crf" or row.endswith("CRF")
+    model = TABLES[table][row.removesuffix(" + CRF")]
+    if model is None:
+        return None
+    model = f"{model}-{WAYS[metric]}" if table == 3 else model.format(net=net)
+    experiment += "-crf" if after else ""
+    return (experiment, model) if model in EXPERIMENTS[experiment].models else None
+
+
+def measured(files: Iterable[dict], experiment: str, model: str) -> dict | None:
+    """Mean IoU of a recorded row over its seeds: pooled over the images where that is recorded.
+
+    Returns:
+        dict: iou, spread over the seeds (None for one), seeds, pooled (bool); None without a run.
+    """
+    runs: dict = {}
+    for file in files:
+        if file["experiment"] == experiment:
+            runs |= {row["seed"]: row["test"] for row in file["rows"] if row["model"] == model}
+    if not runs:
+        return None
+    pooled = all("both" in test for test in runs.values())
+    values = [
+        pooled_iou(test["both"], test["either"])[0] if pooled else fmean(test["iou"])
+        for test in runs.values()
+    ]
+    return {
+        "iou": fmean(values),
+        "spread": stdev(values) if len(values) > 1 else None,
+        "seeds": sorted(runs),
+        "pooled": pooled,
+    }
+
+
+def beside_paper(table: int, files: Iterable[dict], *, path=None) -> list[dict]:
+    """Every number of a table of the paper, and what was measured here.
+
+    Args:
+        table: 1, 2 or 3.
+        files: contents of results files.
+        path: of `papers.json`, where it lies elsewhere.
+
+    Returns:
+        One dict per printed number: row, metric, printed, models (data -> (experiment, model), or
+        None where there is no counterpart), ours (data -> `measured` or None).
+    """
+    files = list(files)
+    lines = []
+    for entry in papers(path)["results"]:
+        if entry["source"] != SOURCE or entry["table"] != table:
+            continue
+        names = [entry["row"], entry["metric"]]
+        models = {data: counterpart(table, *names, data) for data in DATA}
+        ours = {
+            data: measured([f for f in files if f["data"] == data], *pair) if pair else None
+            for data, pair in models.items()
+        }
+        lines.append(
+            {"row": names[0], "metric": names[1], "printed": entry["value"], "models": models,
+             "ours": ours}
+        )  # fmt: skip
+    return lines
+
+
+def to_fill(lines: Iterable[dict]) -> list[str]:
+    """The commands that would measure what is empty, one for each experiment and data set.
+
+    Example:
+        >>> line = {"models": {"weizmann": ("scribbles", "unet-pce"), "voc": None},
+        ...         "ours": {"weizmann": None, "voc": None}}
+        >>> to_fill([line])
+        ['softcut reproduce scribbles --data weizmann --models unet-pce --seeds 0 1 2']
+    """
+    wanted: dict = {}
+    for line in lines:
+        for data, pair in line["models"].items():
+            if pair is not None and line["ours"][data] is None:
+                models = wanted.setdefault((pair[0], data), [])
+                models += [pair[1]] * (pair[1] not in models)
+    return [
+        f"softcut reproduce {experiment} --data {data} --models {' '.join(models)} --seeds 0 1 2"
+        for (experiment, data), models in wanted.items()
+    ]
+
+
+def shares(lines: Iterable[dict]) -> list[dict]:
+    """What part of full supervision each row of table 3 reaches: the paper's and ours.
+
+    Args:
+        lines: from `beside_paper` of table 3.
+
+    Returns:
+        One dict per row and way of supervision: row, metric, printed (a share), ours (data -> a
+        share or None).
+    """
+    lines = list(lines)
+    full = {line["row"]: line for line in lines if line["metric"] == "miou_full"}
+    found = []
+    for line in lines:
+        whole = full[line["row"]]
+        if line is whole:
+            continue
+        ours = {}
+        for data, part in line["ours"].items():
+            base = whole["ours"][data]
+            ours[data] = part["iou"] / base["iou"] if part and base else None
+        share = line["printed"] / whole["printed"]
+        found.append({"row": line["row"], "metric": line["metric"], "printed": share, "ours": ours})
+    return found

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -122,7 +123,8 @@ def test_the_one_setting_stands_in_the_configuration(tmp_path, monkeypatch):
     )
     assert not are_shown(tmp_path)
     monkeypatch.setattr(colab, "are_shown", lambda root: False)
-    monkeypatch.setattr(colab, "build_wheel", lambda folder: tmp_path / "_config.yml")
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
+        monkeypatch.setattr(colab, "build_wheel", lambda folder: tmp_path / "empty.whl")
     made = {path.stem: path.read_text() for path in colab.write(tmp_path / "colab")}
     assert len(made) > len(CHAPTERS)
     for name in CHAPTERS:

@@ -16,6 +16,7 @@ from softcut_lib.train.runs import runs_folder, write_json
 from . import special, training_step
 from .cells import METHODS, Memory, run_cell
 from .measure import MAX_STEPS, TARGET, quietly
+from .options import grid_size
 from .problems import KINDS, make, trained_network
 from .store import Store
 
@@ -34,7 +35,7 @@ def parse(argv):
     add = parser.add_argument
     add("--quick", action="store_true", help="small sizes only, about two minutes")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
-    add("--sizes", nargs="+", type=_size, metavar="HxW", help=f"default: {' '.join(SIZES)}")
+    add("--sizes", nargs="+", type=grid_size, metavar="HxW", help=f"default: {' '.join(SIZES)}")
     add("--batches", nargs="+", type=int, help=f"default: {' '.join(map(str, BATCHES))}")
     add("--weights", nargs="+", choices=list(KINDS), default=list(KINDS))
     names = [method.name for method in METHODS]
@@ -49,20 +50,12 @@ def parse(argv):
     add("--fresh", action="store_true", help="forget what an interrupted run has measured")
     add("--list", action="store_true", help="only say which peers are installed")
     options = parser.parse_args(argv)
-    options.sizes = options.sizes or [_size(s) for s in (SIZES[:2] if options.quick else SIZES)]
+    options.sizes = options.sizes or [grid_size(s) for s in (SIZES[:2] if options.quick else SIZES)]
     options.batches = options.batches or (BATCHES[1:2] if options.quick else BATCHES)
     options.minutes = options.minutes or (2 if options.quick else 20)
     if options.quick:
         options.seconds, options.limit = min(options.seconds, 0.1), min(options.limit, 0.4)
     return options
-
-
-def _size(text):
-    try:
-        height, width = map(int, text.split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, got {text!r}") from None
-    return height, width
 
 
 def peers():

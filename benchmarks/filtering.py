@@ -33,6 +33,7 @@ from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import runs_folder, write_json
 
 from .measure import interleaved, observed, spread
+from .options import grid_size
 from .store import Store
 
 OUTPUT = Path(__file__).parents[1] / "book" / "results" / "filtering-cpu.json"
@@ -200,7 +201,7 @@ def parse(argv):
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="one small size, half a minute")
-    add("--sizes", nargs="+", type=_size, metavar="HxW", help="default: 160x240 320x480")
+    add("--sizes", nargs="+", type=grid_size, metavar="HxW", help="default: 160x240 320x480")
     add("--threads", nargs="+", type=int, help="default: 1 and all")
     add("--methods", nargs="+", choices=[m.name for m in METHODS], metavar="NAME")
     add("--no-loss", dest="loss", action="store_false", help="leave the training steps out")
@@ -215,14 +216,6 @@ def parse(argv):
     if options.quick:
         options.seconds = min(options.seconds, 0.2)
     return options
-
-
-def _size(text):
-    try:
-        height, width = map(int, text.split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, got {text!r}") from None
-    return height, width
 
 
 def main(argv=None):

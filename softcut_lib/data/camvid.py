@@ -7,14 +7,12 @@ CamVid has no instance maps: the objects of a class are its connected pieces, 8 
 Chapter 11.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 from torch.utils.data import Dataset
 
 from softcut_lib import _checks
 
+from .folders import find_folder
 from .pictures import (
     BACKGROUND,
     as_item,
@@ -128,24 +126,7 @@ class CamVid(Dataset):
 
 def find_camvid(root, split):
     """The folder with the split's two folders: ``root`` itself or ``camvid`` below it."""
-    origin = "root"
-    if root is None:
-        root, origin = os.environ.get("SOFTCUT_DATA"), "the environment variable SOFTCUT_DATA"
-        if not root:
-            raise FileNotFoundError(
-                "no folder given for CamVid: pass root=, or set the environment variable "
-                f"SOFTCUT_DATA to the folder that holds {FOLDER}/. {_HOW_TO_GET}"
-            )
-    if not isinstance(root, str | os.PathLike):
-        raise TypeError(f"root must be a path or None, got {type(root).__name__}")
-    root = Path(root).expanduser()
-    for folder in (root, root / FOLDER):
-        if (folder / split).is_dir() and (folder / f"{split}annot").is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no CamVid below {str(root)!r} ({origin}): expected the folders {split}/ and "
-        f"{split}annot/ there or in its subfolder {FOLDER}/. {_HOW_TO_GET}"
-    )
+    return find_folder(root, "CamVid", (split, f"{split}annot"), (FOLDER,), _HOW_TO_GET)
 
 
 def paired_photographs(root, split):

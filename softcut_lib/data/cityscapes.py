@@ -7,9 +7,6 @@ An instance map holds 1000 (label number) + k for the k-th object of a label tha
 the bare label number elsewhere. Chapter 11; `write_synthetic_streets` writes the same layout.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -17,6 +14,7 @@ from torch.utils.data import Dataset
 from softcut_lib import _checks
 
 from .cityscapes_labels import IDS, IGNORED, SEPARATED, THINGS, TRAIN_CLASSES, colors_to_ids
+from .folders import find_folder
 from .pictures import (
     BACKGROUND,
     as_item,
@@ -162,31 +160,7 @@ def scene_item(pixels, ids, name, classes, *, instance_ids=None, path="the label
 
 def find_cityscapes(root=None):
     """The folder with ``leftImg8bit/`` and ``gtFine/``: ``root`` or ``cityscapes`` below it."""
-    origin = "root"
-    if root is None:
-        root, origin = os.environ.get("SOFTCUT_DATA"), "the environment variable SOFTCUT_DATA"
-        if not root:
-            raise FileNotFoundError(
-                "no folder given for Cityscapes: pass root=, or set the environment variable "
-                f"SOFTCUT_DATA to the folder that holds {FOLDER}/. {_HOW_TO_GET}"
-            )
-    if not isinstance(root, str | os.PathLike):
-        raise TypeError(f"root must be a path or None, got {type(root).__name__}")
-    root = Path(root).expanduser()
-    for folder in (root, root / FOLDER):
-        parts = [part for part in (PHOTOGRAPHS, LABEL_MAPS) if (folder / part).is_dir()]
-        if len(parts) == 2:
-            return folder
-        if parts:
-            (lacking,) = {PHOTOGRAPHS, LABEL_MAPS} - set(parts)
-            raise FileNotFoundError(
-                f"{str(folder)!r} ({origin}) holds {parts[0]}/ but not {lacking}/: unpack both "
-                f"archives into the same folder. {_HOW_TO_GET}"
-            )
-    raise FileNotFoundError(
-        f"no Cityscapes below {str(root)!r} ({origin}): expected the folders {PHOTOGRAPHS}/ and "
-        f"{LABEL_MAPS}/ there or in its subfolder {FOLDER}/. {_HOW_TO_GET}"
-    )
+    return find_folder(root, "Cityscapes", (PHOTOGRAPHS, LABEL_MAPS), (FOLDER,), _HOW_TO_GET)
 
 
 def split_frames(root, split, protocol="official"):

@@ -19,7 +19,7 @@ def find_folder(root, what, holds, below, how):
 
     Raises:
         TypeError: root is no path.
-        FileNotFoundError: nothing given, or nothing there.
+        FileNotFoundError: nothing given, nothing there, or a part only.
 
     Example:
         >>> from softcut_lib.data.folders import find_folder
@@ -39,11 +39,21 @@ def find_folder(root, what, holds, below, how):
     if not isinstance(root, str | os.PathLike):
         raise TypeError(f"root must be a path or None, got {type(root).__name__}")
     root = Path(root).expanduser()
-    for folder in (root, *(root / name for name in below)):
-        if all((folder / name).is_dir() for name in holds):
+    places = (root, *(root / name for name in below))
+    found = [[name for name in holds if (folder / name).is_dir()] for folder in places]
+    for folder, there in zip(places, found, strict=True):
+        if len(there) == len(holds):
             return folder
+    words = lambda names: " and ".join(f"{name}/" for name in names)  # noqa: E731
+    for folder, there in zip(places, found, strict=True):
+        if there:
+            lacking = [name for name in holds if name not in there]
+            raise FileNotFoundError(
+                f"{str(folder)!r} ({origin}) holds {words(there)} but not {words(lacking)}: {what} "
+                f"must be whole. {how}"
+            )
     raise FileNotFoundError(
-        f"no {what} below {str(root)!r} ({origin}): expected the folders "
-        f"{', '.join(f'{name}/' for name in holds)} there or in its subfolder "
-        f"{' or '.join(f'{name}/' for name in below)}. {how}"
+        f"no {what} below {str(root)!r} ({origin}): expected the folders {words(holds)} there or "
+        f"in its subfolder {' or '.join(f'{name}/' for name in below)}. Correct the path, or set "
+        f"SOFTCUT_DATA to the folder that holds {below[0]}/. {how}"
     )

@@ -8,15 +8,14 @@ and a fixed permutation of the sorted names is cut into 180 / 50 / 98 for traini
 test. Chapter 10 trains on it where the reader has the data.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
 from softcut_lib import _checks
+
+from .folders import find_folder
 
 FOLDER = "weizmann_horse_db"
 PHOTOGRAPHS, MASKS = "rgb", "figure_ground"
@@ -131,25 +130,7 @@ class WeizmannHorses(Dataset):
 def find_database(root=None):
     """The folder with ``rgb/`` and ``figure_ground/``: ``root`` itself or ``weizmann_horse_db``
     below it."""
-    origin = "root"
-    if root is None:
-        root, origin = os.environ.get("SOFTCUT_DATA"), "the environment variable SOFTCUT_DATA"
-        if not root:
-            raise FileNotFoundError(
-                f"no folder given for the Weizmann horses: pass root=, or set the environment "
-                f"variable SOFTCUT_DATA to the folder that holds {FOLDER}/. {_HOW_TO_GET}"
-            )
-    if not isinstance(root, str | os.PathLike):
-        raise TypeError(f"root must be a path or None, got {type(root).__name__}")
-    root = Path(root).expanduser()
-    for folder in (root, root / FOLDER):
-        if (folder / PHOTOGRAPHS).is_dir() and (folder / MASKS).is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no Weizmann horses below {str(root)!r} ({origin}): expected the folders {PHOTOGRAPHS}/ "
-        f"and {MASKS}/ there or in its subfolder {FOLDER}/. Correct the path, or set the "
-        f"environment variable SOFTCUT_DATA to the folder that holds {FOLDER}/. {_HOW_TO_GET}"
-    )
+    return find_folder(root, "Weizmann horses", (PHOTOGRAPHS, MASKS), (FOLDER,), _HOW_TO_GET)
 
 
 _HOW_TO_GET = (

@@ -181,19 +181,21 @@ SIGN = Experiment(
         "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 32},
     },
 )
-OBJECT = replace(
-    SIGN,
-    title="One sign or car, marked by a pixel",
-    source=_source(5),
-    number=5,
+
+
+def _like(base, number, title, source="", **settings):
+    """The experiment of the thesis' ``number``: ``base`` with what differs."""
+    source = _source(number) + source
+    return replace(base, number=number, title=title, source=source, **settings)
+
+
+OBJECT = _like(
+    SIGN, 5, "One sign or car, marked by a pixel",
     data=streets("object", ("sign", "car")),
     models=unets(channels=4),
-)
-FRAMES = replace(
-    SIGN,
-    title="Signs, cars and persons at full resolution",
-    source=_source(11) + ", classes as in its text",
-    number=11,
+)  # fmt: skip
+FRAMES = _like(
+    SIGN, 11, "Signs, cars and persons at full resolution", ", classes as in its text",
     data=streets(None, ("sign", "car", "person"), settings=HALF),
     models=unets(labels=4),
     batch=1,
@@ -203,56 +205,32 @@ FRAMES = replace(
         "fast": {"epochs": 1, "steps_per_epoch": 2, "batch": 1, "count": 2},
         "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 1},
     },
-)
+)  # fmt: skip
 TRAINED = {
     "sign": SIGN,
-    "sign-resnet34": replace(
-        SIGN,
-        title="Traffic signs, larger encoder",
-        source=_source(3),
-        number=3,
-        models=unets(encoder="resnet34", unprinted=()),
+    "sign-resnet34": _like(
+        SIGN, 3, "Traffic signs, larger encoder", models=unets(encoder="resnet34", unprinted=())
     ),
-    "sign-adagrad": replace(
-        SIGN,
-        title="Traffic signs, Adagrad",
-        source=_source(4),
-        number=4,
-        optimizer="adagrad",
-        models=unets(),
+    "sign-adagrad": _like(
+        SIGN, 4, "Traffic signs, Adagrad", optimizer="adagrad", models=unets()
     ),
     "object": OBJECT,
-    "object-resnet34": replace(
-        OBJECT,
-        title="One sign or car, larger encoder",
-        source=_source(6),
-        number=6,
-        models=unets(channels=4, encoder="resnet34"),
+    "object-resnet34": _like(
+        OBJECT, 6, "One sign or car, larger encoder", models=unets(channels=4, encoder="resnet34")
     ),
-    "sign-focal": replace(
-        SIGN,
-        title="Traffic signs, Focal Dice",
-        source=_source(7),
-        number=7,
-        objective=FocalDice(),
-        models=unets(),
+    "sign-focal": _like(
+        SIGN, 7, "Traffic signs, Focal Dice", objective=FocalDice(), models=unets()
     ),
-    "classes": replace(
-        SIGN,
-        title="Signs, cars and background",
-        source=_source(10),
-        number=10,
-        data=streets("multiclass", ("sign", "car")),
-        models=unets(labels=3),
+    "classes": _like(
+        SIGN, 10, "Signs, cars and background",
+        data=streets("multiclass", ("sign", "car")), models=unets(labels=3),
     ),
     "frames": FRAMES,
-    "frames-code": replace(
-        FRAMES,
-        title="Cars, persons and road at full resolution",
-        source=_source(11) + ", classes as in its code",
+    "frames-code": _like(
+        FRAMES, 11, "Cars, persons and road at full resolution", ", classes as in its code",
         data=streets(None, ("car", "person", "road"), settings=HALF),
     ),
-}
+}  # fmt: skip
 DECODED = {
     "sign-maxflow": _decoding("sign", 8, ("submodular-isotonic", "softcut-published")),
     "sign-focal-maxflow": _decoding("sign-focal", 9, ("softcut-published",)),

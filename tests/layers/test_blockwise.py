@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from torch.autograd import forward_ad
-from torch.func import functional_call, grad, jacfwd, jacrev, jvp, linearize, vmap
+from torch.func import functional_call, grad, jacrev, linearize, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves
 
 import softcut_lib as sc
 from softcut_lib.layers.blockwise import block_mean
 from softcut_lib.theorems import variation as theorem
-from tests.batches import entry, loop, same
+from tests.batches import FORWARD_MODE, differentiate_forward, entry, loop, same
 from tests.grids import random
 
 WAYS = {
@@ -127,21 +126,13 @@ def test_values_are_checked_and_solves_are_logged_and_warned_of_under_vmap():
         vmap(lambda p, w: sc.total_variation(p, w, kernel="torch", max_iter=2))(p, weights)
 
 
-@pytest.mark.parametrize("transform", [jvp, jacfwd, "jvp of grad", "dual numbers"])
+@pytest.mark.parametrize("transform", [way for way in FORWARD_MODE if way is not linearize])
 def test_forward_mode_is_refused(transform):
     """... rather than lost: a tangent that is dropped would read as a derivative of zero."""
     p, weights = entry(stack(1), 0)
     call = lambda p: sc.total_variation(p, weights)  # noqa: E731
     with pytest.raises(RuntimeError, match="total_variation has no forward-mode derivative"):
-        if transform == "dual numbers":
-            with forward_ad.dual_level():
-                call(forward_ad.make_dual(p, p))
-        elif transform == "jvp of grad":
-            jvp(grad(lambda p: call(p).square().sum()), (p,), (p,))
-        elif transform is jacfwd:
-            jacfwd(call)(p)
-        else:
-            jvp(call, (p,), (p,))
+        differentiate_forward(transform, call, p)
 
 
 class Fixed(torch.nn.Module):

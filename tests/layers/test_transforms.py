@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from torch.autograd import forward_ad, gradcheck, gradgradcheck
-from torch.func import functional_call, grad, jacfwd, jacrev, jvp, linearize, vjp, vmap
+from torch.autograd import gradcheck, gradgradcheck
+from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 
 import softcut_lib as sc
 from softcut_lib.layers import operator
-from tests.batches import entry, loop, same
+from tests.batches import FORWARD_MODE, differentiate_forward, entry, loop, same
 from tests.grids import random
 
 SOLVERS = {"cg": sc.CG(tol=1e-13), "superlu": sc.SuperLU(), "direct": sc.Direct()}
@@ -162,21 +162,13 @@ def test_values_are_checked_under_vmap(way):
 
 
 @both_ways
-@pytest.mark.parametrize("transform", [jvp, linearize, jacfwd, "jvp of grad", "dual numbers"])
+@pytest.mark.parametrize("transform", FORWARD_MODE)
 def test_forward_mode_is_refused(way, transform):
     """... rather than lost: a tangent that is dropped would read as a derivative of zero."""
     p, ground, weights = entry(stack(1), 0)
     call = lambda p: WAYS[way](sc.CG())(p, ground, weights)  # noqa: E731
     with pytest.raises(RuntimeError, match="no forward-mode derivative"):
-        if transform == "dual numbers":
-            with forward_ad.dual_level():
-                call(forward_ad.make_dual(p, p))
-        elif transform == "jvp of grad":
-            jvp(grad(lambda p: call(p).square().sum()), (p,), (p,))
-        elif transform is jacfwd:
-            jacfwd(call)(p)
-        else:
-            transform(call, *((p,), (p,)) if transform is jvp else (p,))
+        differentiate_forward(transform, call, p)
 
 
 def test_forward_mode_is_refused_in_graphs():

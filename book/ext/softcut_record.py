@@ -59,7 +59,8 @@ def provenance(path):
         "time": f"{seconds / 60:.0f} min",
         "date": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
     }
-    lines = [f"    {file.get('title') or file['about']}", ""]
+    about = file.get("title") or file["about"]
+    lines = [f"    {about[0].upper()}{about[1:]}.", ""]
     return [f"``{path.name}``", *lines, *(f"    :{k}: {v}" for k, v in fields.items()), ""]
 
 

@@ -34,13 +34,10 @@ def graded_functions(name):
     }
 
 
-def test_cell(name, function):
+def graded_cell(name, function):
     """The graded cell of a function, with visible and hidden tests."""
     (cell,) = (c for c in authored(name).cells if marks(c).get("grade_id") == f"{function}-test")
     return cell
-
-
-test_cell.__test__ = False
 
 
 def defined(name):
@@ -61,7 +58,7 @@ def _space(name):
 def grade(name, function, source):
     """(points, what was printed) for an answer, all other answers being right."""
     space, printed = defined(name), io.StringIO()
-    cell = test_cell(name, function)
+    cell = graded_cell(name, function)
     with contextlib.redirect_stdout(printed):
         try:
             exec(compile(source, f"answer: {function}", "exec"), space)

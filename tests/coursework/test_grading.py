@@ -8,10 +8,10 @@ from tests.coursework.grading import (
     authored,
     defined,
     grade,
+    graded_cell,
     graded_functions,
     marks,
     stub,
-    test_cell,
 )
 from tests.coursework.wrong_answers import WRONG
 
@@ -42,7 +42,7 @@ def test_the_solution_gets_full_marks(name, function, monkeypatch):
     for secret in ("one key", "another"):
         monkeypatch.setenv(KEY, secret)
         points, printed = grade(name, function, graded_functions(name)[function])
-        assert points == marks(test_cell(name, function)).points > 0, printed
+        assert points == marks(graded_cell(name, function)).points > 0, printed
 
 
 @every_function

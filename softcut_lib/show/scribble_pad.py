@@ -10,6 +10,7 @@ A page without a kernel cannot hand strokes back, and says so.
 import html
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from softcut_lib.data.scribbles import draw_scribbles
 from softcut_lib.show.playground_page import data_url, import_widgets, own_picture
@@ -33,7 +34,7 @@ def scribbling(image, *, labels=("ground", "object"), width=3.0, start=()):
     Returns:
         An `anywidget.AnyWidget`, which shows itself as the last expression of a cell. Its ``seeds``
         are the label map of what is drawn at that moment, long (h, w) with 255 free; its ``lines``
-        are the strokes, and can be set. Where the book is built, it shows itself as a sentence.
+        are the strokes, and can be set. Where the book is built, a sentence stands in its place.
 
     Raises:
         ValueError: no picture, fewer than two labels, strokes that `draw_scribbles` refuses or
@@ -57,32 +58,31 @@ def scribbling(image, *, labels=("ground", "object"), width=3.0, start=()):
         labels = traitlets.List().tag(sync=True)
         lines = traitlets.List().tag(sync=True)
 
-        @property
-        def seeds(self):
-            """Label map, long (h, w), 255 where nothing is drawn."""
-            strokes = [(int(label), points) for label, points in self.lines]
-            for label, _ in strokes:
-                if label >= len(self.labels):
-                    raise ValueError(
-                        f"lines must have labels below {len(self.labels)}, got {label}"
-                    )
-            return draw_scribbles(strokes, (self.height, self.width), width=self.pen)
-
-        def _repr_mimebundle_(self, **options):
-            if os.environ.get(STATIC):
-                return {"text/html": no_kernel(self.labels), "text/plain": NO_KERNEL}
-            return super()._repr_mimebundle_(**options)
+        seeds = property(seeds_of)
 
     if isinstance(labels, str) or len(labels) < 2:
         raise ValueError(f"labels must be two names or more, got {labels!r}")
     pixels = own_picture(image)
     plain = [[int(label), [[float(x), float(y)] for x, y in points]] for label, points in start]
-    pad = ScribblePad(
-        url=data_url(pixels, "png"), height=pixels.shape[0], width=pixels.shape[1],
-        pen=float(width), labels=[str(name) for name in labels], lines=plain,
-    )  # fmt: skip
+    given = {
+        "height": pixels.shape[0], "width": pixels.shape[1], "pen": float(width),
+        "labels": [str(name) for name in labels], "lines": plain,
+    }  # fmt: skip
+    if os.environ.get(STATIC):
+        pad = StillPad(**given)
+    else:
+        pad = ScribblePad(url=data_url(pixels, "png"), **given)
     pad.seeds  # noqa: B018  (refuses a wrong start at once)
     return pad
+
+
+def seeds_of(pad):
+    """Label map of a pad's lines, long (h, w), 255 where nothing is drawn."""
+    strokes = [(int(label), points) for label, points in pad.lines]
+    for label, _ in strokes:
+        if label >= len(pad.labels):
+            raise ValueError(f"lines must have labels below {len(pad.labels)}, got {label}")
+    return draw_scribbles(strokes, (pad.height, pad.width), width=pad.pen)
 
 
 NO_KERNEL = (
@@ -91,7 +91,13 @@ NO_KERNEL = (
 )
 
 
-def no_kernel(labels):
-    """What a page without a kernel shows."""
-    names = html.escape(", ".join(labels))
-    return f'<p class="admonition note" style="padding:.8em">{NO_KERNEL} (Labels: {names}.)</p>'
+class StillPad(SimpleNamespace):
+    """The strokes without a widget, whose state alone would make a page ask for its scripts."""
+
+    seeds = property(seeds_of)
+
+    def _repr_mimebundle_(self, **options):
+        names = html.escape(", ".join(self.labels))
+        words = f"{NO_KERNEL} (Labels: {names}.)"
+        text = f'<p class="admonition note" style="padding:.8em">{words}</p>'
+        return {"text/html": text, "text/plain": NO_KERNEL}

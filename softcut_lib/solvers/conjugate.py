@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.solvers.interface import SolveInfo, fits, lengths_of, relative_residual
+from softcut_lib.solvers.interface import MadeFrom, SolveInfo, fits, lengths_of, relative_residual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class CG:
     edges, which move x by no more than its own last digits.
 
     On the CPU, 2-D grids with 4 neighbors are halved first (red_black): every second pixel is
-    eliminated, which leaves the same answer, half the unknowns and half the steps or fewer. The
-    steps and the history are then those of the halved circuit; the tolerance and the residual
-    speak of the whole one.
+    eliminated, which leaves the same answer, half the unknowns and about half the steps or
+    fewer. The steps and the history are then those of the halved circuit; the tolerance and the
+    residual speak of the whole one.
 
     The fused CPU kernel holds K weight arrays for each matrix (K offsets) and 6 arrays of the
     grid's size for each system that runs, x and its ground included. It is compiled at its first
@@ -97,7 +97,26 @@ class CG:
         return self.prepare(system)(system, rhs)
 
     def prepare(self, system):
-        """A solver for this system alone: what it lays out serves every right-hand side."""
+        """A solver for this system alone, which lays out once what serves every right-hand side.
+
+        Args:
+            system: a `GridSystem`.
+
+        Returns:
+            A callable (system, rhs) -> (x, info) for this same system.
+
+        Raises:
+            ValueError: as for the solver itself; when called, for a system of other values.
+
+        Example:
+            >>> import torch
+            >>> from softcut_lib import GridSystem
+            >>> system = GridSystem([torch.ones(1, 1, 2), torch.ones(1, 2, 1)])
+            >>> prepared = CG().prepare(system)
+            >>> x, _ = prepared(system, torch.ones(1, 1, 2, 2))
+            >>> torch.allclose(x, torch.ones(1, 1, 2, 2))
+            True
+        """
         return _Halved(self, system) if self._halves(system) else self._whole
 
     def _halves(self, system):
@@ -167,13 +186,14 @@ class _Halved:
     def __init__(self, options, system):
         from softcut_lib.solvers.red_black import RedBlack
 
-        self.options = options
+        self.options, self.made_from = options, MadeFrom(system)
         with torch.no_grad():
             self.reduced = RedBlack(system)
 
     def __call__(self, system, rhs):
         fits(system, rhs)
         with torch.no_grad():
+            self.made_from.check(system)
             x = torch.zeros(rhs.shape, dtype=rhs.dtype)
             steps, squares, *lengths = self.reduced.run(rhs, x, self.options)
             info = self.options._info(system, rhs, x, "fused, red-black", steps, squares, lengths)

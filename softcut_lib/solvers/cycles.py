@@ -24,9 +24,10 @@ class Multigrid:
     """Conjugate gradients, preconditioned by one V-cycle.
 
     The number of steps stays nearly the same whatever the grid's size, and small at strong
-    contrast, where `CG` needs hundreds. A fused step costs about eleven of fused `CG`, building the
-    coarse circuits about thirty: on mild weights (conductances near the ground's) `CG` is faster.
-    Stopping and convergence are as in `CG`: ||r|| <= tol ||rhs|| for each sample and label.
+    contrast, where `CG` needs hundreds. A fused step costs about eleven of fused `CG` on every
+    pixel, building the coarse circuits about thirty: on mild weights (conductances near the
+    ground's) `CG` is faster. Stopping and convergence are as in `CG`: ||r|| <= tol ||rhs|| for each
+    sample and label.
 
     Args:
         tol: relative tolerance, > 0.

@@ -16,7 +16,7 @@ import torch
 
 from softcut_lib import _checks as check
 from softcut_lib.grid.edges import axis_offsets
-from softcut_lib.solvers.interface import SolveInfo, belongs, fits
+from softcut_lib.solvers.interface import MadeFrom, SolveInfo, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class DirectFactor:
         else:
             from softcut_lib.solvers.tiles import BlockCircuit as Circuit
         self.system, self.refine = system, refine
-        self._versions = _versions(system)
+        self._made_from = MadeFrom(system)
         self.circuit = Circuit(system)
         self.held = self.circuit.held
         bad = ~self.circuit.good.all(1)
@@ -106,9 +106,8 @@ class DirectFactor:
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        belongs(system, self.system)
         with torch.no_grad():
-            self._check_values(system)
+            self._made_from.check(system)
             x, norms = self.circuit.answer(rhs, self.refine)
             residual, rounding = self._judge(*norms, torch.finfo(rhs.dtype).eps)
         info = SolveInfo(
@@ -119,17 +118,6 @@ class DirectFactor:
             converged=residual <= rounding,
         )
         return x, info
-
-    def _check_values(self, system):
-        """Refuse other weights than the factor's: one comparison, none for the same tensors."""
-        made_from = self.system
-        pairs = zip(_tensors(made_from), _tensors(system), strict=True)
-        differ = [(made_from.labeled(a) != system.labeled(b)).any() for a, b in pairs if a is not b]
-        if _versions(made_from) != self._versions or (differ and bool(torch.stack(differ).any())):
-            raise ValueError(
-                "a Factor solves the system it was made from; these weights or ground have other "
-                "values, or were changed in place since: call .factor(system) again"
-            )
 
     def _judge(self, residual, size, answer, eps):
         """(relative residual, what rounding may leave of it), as `true_residual` has them."""
@@ -154,12 +142,3 @@ class DirectFactor:
         """
         with torch.no_grad():
             return self.circuit.variances()
-
-
-def _tensors(system):
-    return (system.ground, *system.weights)
-
-
-def _versions(system):
-    """How often each tensor has been changed in place; tensors of inference mode do not count."""
-    return [None if t.is_inference() else t._version for t in _tensors(system)]

@@ -113,13 +113,43 @@ def warn_unless_converged(solver, info, what):
 
 
 def belongs(system, made_from):
-    """Refuse a system of another form than the one a factor was made from."""
+    """Refuse a system of another form than the one that a factor was made from."""
     for form in ("grid", "offsets", "batch", "labels"):
         if getattr(system, form) != getattr(made_from, form):
             raise ValueError(
-                f"a Factor solves the system it was made from, {made_from}, got {system}; call "
-                ".factor(system) again"
+                f"a factor or prepared solver solves the system it was made from, {made_from}, got "
+                f"{system}; make it again from this one"
             )
+
+
+class MadeFrom:
+    """The system that something was prepared from; `check` refuses any other."""
+
+    def __init__(self, system):
+        self.system, self._versions = system, _versions(system)
+
+    def check(self, system):
+        """Refuse another form or other weights: one comparison, none for the same tensors."""
+        belongs(system, self.system)
+        pairs = zip(_tensors(self.system), _tensors(system), strict=True)
+        differ = [
+            (self.system.labeled(a) != system.labeled(b)).any() for a, b in pairs if a is not b
+        ]
+        changed = _versions(self.system) != self._versions
+        if changed or (differ and bool(torch.stack(differ).any())):
+            raise ValueError(
+                "a factor or prepared solver solves the system it was made from; these weights or "
+                "ground have other values, or were changed in place since: make it again from them"
+            )
+
+
+def _tensors(system):
+    return (system.ground, *system.weights)
+
+
+def _versions(system):
+    """How often each tensor has been changed in place; tensors of inference mode do not count."""
+    return [None if t.is_inference() else t._version for t in _tensors(system)]
 
 
 def direct_info(solver, kernel, system, rhs, x):

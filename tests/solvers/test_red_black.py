@@ -145,6 +145,18 @@ def test_one_reduction_serves_all_passes(monkeypatch):
     assert len(made) == 1
 
 
+def test_what_is_prepared_serves_its_own_system_alone():
+    system, rhs = system_on((5, 6)), random(2, 1, 5, 6)
+    prepared = sc.CG().prepare(system)
+    assert torch.equal(prepared(system, rhs)[0], sc.CG()(system, rhs)[0])
+    other = sc.GridSystem([2 * w for w in system.weights], ground=system.ground)
+    with pytest.raises(ValueError, match="solves the system it was made from"):
+        prepared(other, rhs)
+    system.weights[0].mul_(2)
+    with pytest.raises(ValueError, match="changed in place"):
+        prepared(system, rhs)
+
+
 def test_auto_leaves_other_grids_and_options_whole():
     for kind in ("2d-diagonals", "2d-row", "3d", "1d", "2d-long"):
         scores, weights, options = arguments(kind)

@@ -184,9 +184,9 @@ def test_a_factor_is_reused_and_belongs_to_its_system():
         rhs = random(*scores.shape, seed=seed)
         torch.testing.assert_close(system @ factor(system, rhs)[0], rhs)
     other = sc.GridSystem(arguments("2d")[1])
-    with pytest.raises(ValueError, match="a Factor solves the system it was made from"):
+    with pytest.raises(ValueError, match="solves the system it was made from"):
         factor(other, random(2, 2, 4, 5))
-    with pytest.raises(ValueError, match="a Factor solves the system it was made from"):
+    with pytest.raises(ValueError, match="solves the system it was made from"):
         four = sc.GridSystem(weights[:2])  # the same grid, without the diagonals
         factor(four, scores)
 

@@ -11,6 +11,7 @@ It needs Debian's chromium and playwright (the extra `dev`).
 import argparse
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from softcut_lib.show.playground_page import playground_html
@@ -95,6 +96,7 @@ def main(argv=None):
     if missing():
         sys.exit(missing())
     command = shlex.join(["python", "-m", "benchmarks.playground", *(argv or sys.argv[1:])])
+    started = time.monotonic()
     rows, grid, version = measure(options.frames)
     content = {
         "schema": 1,
@@ -104,6 +106,7 @@ def main(argv=None):
         "browser": f"Chromium {version}, without a GPU",
         "machine": describe_machine(),
         "sessions": [describe_session(command)],
+        "wall_time_s": round(time.monotonic() - started, 1),
         "rows": rows,
     }
     write_json(options.output, content)

@@ -1,5 +1,6 @@
 """What `make book` adds to Jupyter Book: the key of the cache, and alternative texts."""
 
+import json
 import re
 
 import pytest
@@ -230,3 +231,21 @@ def test_every_results_file_has_its_provenance():
         told = [row for row in rows if row.startswith(f"    :{field}: ")]
         assert len(told) == len(list((build.ROOT / "book" / "results").glob("*.json")))
         assert all(row.partition(f":{field}: ")[2].strip() for row in told), "nothing is left out"
+
+
+def test_a_benchmark_notes_machine_and_time_once_for_the_file(tmp_path):
+    """Its rows have neither, unlike those of trainings."""
+    path = tmp_path / "filtering-cpu.json"
+    session = {
+        "command": "python -m benchmarks.filtering",
+        "commit": 12 * "a",
+        "date": "2026-03-04T5",
+    }
+    content = {
+        "about": "filters", "machine": {"device": "cpu", "processor": "P"}, "wall_time_s": 120,
+        "sessions": [session], "rows": [{"method": "lattice"}],
+    }  # fmt: skip
+    path.write_text(json.dumps(content))
+    text = "\n".join(softcut_record.provenance(path))
+    for words in (session["command"], "cpu (P)", ":time: 2 min", ":date: 2026-03-04"):
+        assert words in text

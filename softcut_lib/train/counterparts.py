@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 
 from softcut_lib.train.metrics import pooled_iou
 from softcut_lib.train.results import papers
+from softcut_lib.train.seeds import runs_of
 
 SOURCE = "tang2018normalized"
 # data set of ours -> (experiment, the network that stands for the one of table 2)
@@ -87,7 +88,7 @@ def measured(files: Iterable[dict], experiment: str, model: str) -> dict | None:
     runs: dict = {}
     for file in files:
         if file["experiment"] == experiment:
-            runs |= {row["seed"]: row["test"] for row in file["rows"] if row["model"] == model}
+            runs |= {seed: row["test"] for seed, row in runs_of(file, model).items()}
     if not runs:
         return None
     pooled = all("both" in test for test in runs.values())

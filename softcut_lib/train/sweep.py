@@ -10,6 +10,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from softcut_lib.train.pairing import mean_interval
+from softcut_lib.train.seeds import runs_of
 
 
 def validation_iou(row: dict) -> float:
@@ -48,7 +49,7 @@ def chosen_weights(rows, *, weights) -> dict:
     """
     found: dict = {}
     for model, told in sorted(weights.items(), key=lambda pair: pair[1].weight):
-        runs = {row["seed"]: row for row in rows if row["model"] == model}
+        runs = runs_of({"rows": rows}, model)
         if runs:
             found.setdefault(told.regularizer, []).append((told.weight, model, runs))
     return {name: _choice(sweep) for name, sweep in found.items()}
@@ -92,11 +93,9 @@ def by_length(files, lengths, *, experiment="scribbles", data="weizmann") -> dic
         if file["experiment"] != experiment or file["data"] not in shares:
             continue
         for model in dict.fromkeys(row["model"] for row in file["rows"]):
-            runs = {
-                row["seed"]: row["test"]["iou"] for row in file["rows"] if row["model"] == model
-            }
-            values = np.array([runs[seed] for seed in sorted(runs)])
+            runs = runs_of(file, model)
+            values = np.array([row["test"]["iou"] for row in runs.values()])
             interval, _ = mean_interval(values)
-            entry = (shares[file["data"]], float(values.mean()), interval, sorted(runs))
+            entry = (shares[file["data"]], float(values.mean()), interval, list(runs))
             found.setdefault(model, []).append(entry)
     return {model: sorted(entries, key=lambda e: e[0]) for model, entries in found.items()}

@@ -1,28 +1,42 @@
-"""Total variation beside prox-tv, forward and backward: `python -m benchmarks.variation`.
+"""Time total variation beside prox-tv: `python -m benchmarks.variation --help`.
 
-One sample of 200 x 250, one thread, float64. The peer is prox-tv's Douglas-Rachford iteration in
-C++ with the gradient in Python as the thesis' experiments had it: scikit-learn's isotonic
-regression in the order of the answer, scikit-image's labels of equal regions, block means. Two
-comparisons: both with 35 steps, and the exact layer against as many steps as the peer needs for
-a relative error of 1e-5, which it cannot know by itself.
+Forward and backward on one sample of 200 x 250, one thread, float64. The peer is prox-tv's
+Douglas-Rachford iteration in C++ with the gradient in Python as the thesis' experiments had it:
+scikit-learn's isotonic regression in the order of the answer, scikit-image's labels of equal
+regions, block means. Ours is the same iteration (`method="published"`), and the exact layer, which
+has no steps. Both iterations run with the thesis' 35 steps, and with as many as the peer needs for
+a relative error of 1e-5; how many these are neither can know without the exact answer. The results
+go to book/results/variation-cpu.json, which chapter 7 reads.
 
 Needs prox-tv and scikit-learn: `pip install prox-tv scikit-learn` (on Debian and Ubuntu with
 liblapacke-dev).
 """
 
 import argparse
+import shlex
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
+from tqdm.auto import tqdm
 
 import softcut_lib as sc
+from softcut_lib.train.provenance import describe_machine, describe_session
+from softcut_lib.train.runs import write_json
 
+from .measure import spread
+
+OUTPUT = Path(__file__).parents[1] / "book" / "results" / "variation-cpu.json"
 GRID = (200, 250)
 TARGET = 1e-5
+PUBLISHED = 35
+KINDS = {"noise": "noise", "scene": "smooth regions with noise"}
+SCALES = (0.1, 1.0, 3.0, 20.0)
 
 
 def problem(kind, scale, seed=0):
@@ -76,62 +90,92 @@ def refine(x, scores, weights):
     return refined.reshape(GRID)
 
 
-def milliseconds(calls, repeats):
-    """The least processor time of each call, taken in turns so that both meet the same noise."""
-    least = [np.inf] * len(calls)
+def in_turns(calls, repeats):
+    """Processor seconds of each call, taken in turns so that all meet the same noise."""
     for call in calls:
         call()
+    seconds = [[] for _ in calls]
     for _ in range(repeats):
-        for k, call in enumerate(calls):
+        for call, times in zip(calls, seconds, strict=True):
             start = time.process_time()
             call()
-            least[k] = min(least[k], time.process_time() - start)
-    return [1e3 * t for t in least]
+            times.append(time.process_time() - start)
+    return seconds
 
 
 def needed(case, exact):
     """The steps after which the peer's refined answer is as accurate as asked for."""
-    steps = 35
-    while _error(peer(*case, steps), exact) > TARGET and steps < 10_000:
+    steps = PUBLISHED
+    while error_of(peer(*case, steps), exact) > TARGET and steps < 10_000:
         steps = int(1.2 * steps)
     return steps
 
 
-def _error(answer, exact):
-    return np.linalg.norm(answer[0] - exact[0]) / np.linalg.norm(exact[0])
+def error_of(answer, exact):
+    return float(np.linalg.norm(answer[0] - exact[0]) / np.linalg.norm(exact[0]))
+
+
+def measure(kind, scale, repeats):
+    """The rows of one problem."""
+    case = problem(kind, scale)
+    exact = layer(*case)
+    enough = needed(case, exact)
+    runs = {("ours, exact", None): lambda: layer(*case)}
+    for steps in sorted({PUBLISHED, enough}):
+        runs["ours", steps] = lambda n=steps: layer(*case, method="published", max_iter=n)
+        runs["prox-tv", steps] = lambda n=steps: peer(*case, n)
+    times = in_turns(list(runs.values()), repeats)
+    return [
+        {
+            "scores": kind, "scale": scale, "method": method, "steps": steps,
+            "enough": steps in (None, enough), "error": error_of(run(), exact),
+            "seconds": spread(values),
+        }
+        for ((method, steps), run), values in zip(runs.items(), times, strict=True)
+    ]  # fmt: skip
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.variation", description=__doc__.split("\n")[0]
+    )
+    add = parser.add_argument
+    add("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    add("--scales", nargs="+", type=float, default=list(SCALES), help="of the weights")
+    add("--repeats", type=int, default=9, help="of each call (default 9)")
+    add("--output", type=Path, default=OUTPUT)
+    return parser.parse_args(argv)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser("python -m benchmarks.variation", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    options = parse(argv)
     try:
         import prox_tv  # noqa: F401
         import sklearn  # noqa: F401
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed: pip install prox-tv scikit-learn")
     torch.set_num_threads(1)
-    print("processor time in ms, forward and backward; error relative to the exact answer")
-    print("scores weights |  35 steps: ours   peer | exact: ours   peer to 1e-5 (steps, error)")
-    for kind in ("noise", "scene"):
-        for scale in (0.1, 1.0, 3.0, 20.0):
-            case = problem(kind, scale)
-            exact = layer(*case)
-            steps = needed(case, exact)
-            calls = [
-                lambda case=case: layer(*case, method="published"),
-                lambda case=case: peer(*case, 35),
-                lambda case=case: layer(*case),
-                lambda case=case, steps=steps: peer(*case, steps),
-            ]
-            times = milliseconds(calls, options.repeats)
-            error = _error(peer(*case, steps), exact)
-            print(
-                f"{kind:6s} {scale:7g} | {times[0]:15.0f} {times[1]:6.0f} | {times[2]:11.0f} "
-                f"{times[3]:6.0f} ({steps}, {error:.0e})",
-                flush=True,
-            )
+    started, rows = time.monotonic(), []
+    problems = [(kind, scale) for kind in options.kinds for scale in options.scales]
+    for kind, scale in tqdm(problems, unit="problem"):
+        rows += measure(kind, scale, options.repeats)
+    content = {
+        "schema": 1,
+        "about": "total variation, forward and backward, on one sample: processor time, one thread",
+        "grid": list(GRID),
+        "target": TARGET,
+        "kinds": KINDS,
+        "peers": {"prox-tv": {"version": version("prox-tv")}},
+        "machine": describe_machine(),
+        "sessions": [describe_session(shlex.join(["python", "-m", "benchmarks.variation", *argv]))],
+        "wall_time_s": round(time.monotonic() - started, 1),
+        "rows": rows,
+    }
+    write_json(options.output, content)
+    print(f"wrote {options.output}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

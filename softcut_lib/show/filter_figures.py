@@ -18,10 +18,8 @@ from softcut_lib.affinity.tables import build_tables
 from softcut_lib.show.benchmark_tables import milliseconds
 from softcut_lib.show.style import COLORS, canvas, picture, styled
 from softcut_lib.show.tables import table
-from softcut_lib.train.results import book_file
-from softcut_lib.train.runs import read_json
 
-__all__ = ["filtering_table", "lattice_steps", "loss_share_table", "read_filtering"]
+__all__ = ["filtering_table", "lattice_steps", "loss_share_table"]
 
 
 @styled
@@ -89,27 +87,11 @@ def lattice_steps(points, values, *, alt=None):
     return picture(fig, alt)
 
 
-def read_filtering(*, path=None):
-    """The recorded benchmark of filtering, or None where there is none.
-
-    Example:
-        >>> found = read_filtering()
-        >>> found is None or found["schema"] == 1
-        True
-    """
-    try:
-        return read_json(book_file("results/filtering-cpu.json", path))
-    except ValueError:
-        if path is not None:
-            raise
-        return None
-
-
 def filtering_table(content, *, size, threads, caption=None):
     """The recorded times and errors of one image size with so many threads.
 
     Args:
-        content: as `read_filtering` gives it.
+        content: as `read_recorded("filtering-cpu")` gives it.
         size: (h, w).
         threads: number of threads.
         caption: a sentence above the table; made from the arguments if None.
@@ -143,7 +125,7 @@ def loss_share_table(content, *, threads, caption=None):
     """A whole normalized cut loss beside the training steps of networks, and the peer's filter.
 
     Args:
-        content: as `read_filtering` gives it.
+        content: as `read_recorded("filtering-cpu")` gives it.
         threads: number of threads.
         caption: a sentence above the table; made from the arguments if None.
 

@@ -1,5 +1,6 @@
 """The benchmark of total variation compares like with like."""
 
+import json
 import sys
 
 import numpy as np
@@ -35,3 +36,17 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "prox_tv", None)
     with pytest.raises(SystemExit, match="pip install prox-tv scikit-learn"):
         variation.main([])
+
+
+def test_a_run_writes_its_rows(tmp_path):
+    pytest.importorskip("prox_tv")
+    file = tmp_path / "variation.json"
+    variation.main(["--kinds", "noise", "--scales", "0.1", "--repeats", "1", "--output", str(file)])
+    found = json.loads(file.read_text())
+    assert "--scales 0.1" in found["sessions"][0]["command"]
+    exact, *others = found["rows"]
+    assert exact["error"] == 0 and exact["method"] == "ours, exact"
+    assert all(row["error"] <= variation.TARGET for row in others if row["enough"])
+    pairs = {row["steps"]: [r for r in others if r["steps"] == row["steps"]] for row in others}
+    for ours, peer in pairs.values():  # the same iteration, refined: the same accuracy
+        assert ours["error"] == pytest.approx(peer["error"], rel=0.5, abs=1e-9)

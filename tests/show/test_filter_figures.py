@@ -1,7 +1,5 @@
 """Chapter 14's pictures: the lattice drawn is the library's, and tables say what was recorded."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from softcut_lib.show.filter_figures import (
     filtering_table,
     lattice_steps,
     loss_share_table,
-    read_filtering,
 )
 
 
@@ -41,7 +38,7 @@ def test_steps_are_described():
         lattice_steps([[0.0, 0.0]], [-1.0])
 
 
-def test_recorded_rows_become_a_table(tmp_path):
+def test_recorded_rows_become_a_table():
     figures = {"filter_error": 0.0123, "degree_error": 0.05, "gradient_cosine": 0.99812}
     rows = [
         {"method": "lattice", "size": [320, 480], "threads": 1, "labels": labels, "part": part,
@@ -50,16 +47,12 @@ def test_recorded_rows_become_a_table(tmp_path):
             (2, "build", 0.0217), (2, "apply", 0.0051), (21, "build", 0.02), (21, "apply", 0.0123)
         )
     ]  # fmt: skip
-    file = tmp_path / "filtering.json"
-    file.write_text(json.dumps({"schema": 1, "rows": rows}))
-    content = read_filtering(path=file)
+    content = {"schema": 1, "rows": rows}
     shown = filtering_table(content, size=(320, 480), threads=1)
     expected = ["lattice", "21.7", "5.1", "12.3", "1.2%", "0.9981", "+10.0%"]
     assert shown.rows == [expected]
     with pytest.raises(ValueError, match="must be among"):
         filtering_table(content, size=(320, 480), threads=2)
-    with pytest.raises(ValueError):
-        read_filtering(path=tmp_path / "nothing.json")
 
 
 def test_a_loss_is_a_share_of_step_and_loss():

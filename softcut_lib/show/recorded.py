@@ -1,0 +1,86 @@
+"""What benchmarks have recorded: files in book/results/ and their tables (chapters 7, 14, A3).
+
+`python -m benchmarks.variation`, `.filtering` and `.playground` write one file each.
+"""
+
+from softcut_lib.show.benchmark_tables import milliseconds
+from softcut_lib.show.tables import table
+from softcut_lib.train.results import book_file
+from softcut_lib.train.runs import read_json
+
+__all__ = ["frames_table", "read_recorded", "variation_table"]
+
+
+def read_recorded(name, *, path=None):
+    """What a benchmark has recorded, or None where this copy of the book has no such file.
+
+    Args:
+        name: of the file in book/results/, without its ending.
+        path: the file itself, where it lies elsewhere.
+
+    Raises:
+        ValueError: a damaged file, or nothing at ``path``.
+
+    Example:
+        >>> read_recorded("solvers-cpu")["schema"]
+        1
+        >>> read_recorded("dreams") is None
+        True
+    """
+    try:
+        file = book_file(f"results/{name}.json", path)
+    except ValueError:
+        return None
+    return read_json(file)
+
+
+def variation_table(content, *, caption=None):
+    """Total variation beside prox-tv, one line for each kind of scores and scale of weights.
+
+    Args:
+        content: as `read_recorded("variation-cpu")` gives it.
+        caption: a sentence above the table; made from the content if None.
+
+    Returns:
+        A `Table`: median milliseconds of the exact layer; of both iterations with 35 steps; of both
+        with as many as prox-tv needs for the error wanted, how many these are, and the faster of
+        our two as a share of prox-tv's.
+    """
+    body = []
+    for kind, scale in dict.fromkeys((r["scores"], r["scale"]) for r in content["rows"]):
+        rows = [r for r in content["rows"] if (r["scores"], r["scale"]) == (kind, scale)]
+        fixed = {r["method"]: r["seconds"]["median"] for r in rows if r["steps"] == 35}
+        equal = {r["method"]: r["seconds"]["median"] for r in rows if r["enough"]}
+        (steps,) = {r["steps"] for r in rows if r["enough"] and r["steps"]}
+        ours = min(equal["ours, exact"], equal["ours"])
+        body.append([
+            f"{content['kinds'][kind]}, {scale:g}", milliseconds(equal["ours, exact"]),
+            milliseconds(fixed["ours"]), milliseconds(fixed["prox-tv"]), steps,
+            milliseconds(equal["ours"]), milliseconds(equal["prox-tv"]),
+            f"{ours / equal['prox-tv']:.2f}",
+        ])  # fmt: skip
+    target, (height, width) = content["target"], content["grid"]
+    header = ["scores, scale of weights", "exact", "ours, 35 steps", "prox-tv, 35 steps"]
+    header += [f"steps to {target:.0e}", "ours, so many", "prox-tv, so many", "best / prox-tv"]
+    default = f"Forward and backward, {height} x {width}, one thread: milliseconds (median)."
+    return table(header, body, caption=default if caption is None else caption)
+
+
+def frames_table(content, *, caption=None):
+    """The playground's frames: median and quartiles of the work, and from one to the next.
+
+    Args:
+        content: as `read_recorded("playground")` gives it.
+        caption: a sentence above the table; made from the content if None.
+    """
+    body = []
+    for row in content["rows"]:
+        work, between = row["work_ms"], row["between_ms"]
+        body.append([
+            row["method"].replace("-", " "), row["frames"], f"{work['median']:.1f}",
+            f"{work['q1']:.1f}–{work['q3']:.1f}", f"{between['median']:.1f}",
+        ])  # fmt: skip
+    height, width = content["grid"]
+    default = f"{width} x {height} pixels, {content['browser']}: milliseconds of a frame."
+    header = ["method", "frames", "solve and draw", "quartiles", "frame to frame"]
+    return table(header, body, caption=default if caption is None else caption)

@@ -24,7 +24,8 @@ def test_the_faster_of_ours_is_compared_at_equal_accuracy():
                 "enough": enough, "seconds": values}  # fmt: skip
 
     rows = [
-        row("ours, exact", None, 0.2), row("ours", 35, 0.05, False), row("prox-tv", 35, 0.06, False),
+        row("ours, exact", None, 0.2), row("ours", 35, 0.05, False),
+        row("prox-tv", 35, 0.06, False),
         row("ours", 200, 0.15), row("prox-tv", 200, 0.3),
     ]  # fmt: skip
     content = {"grid": [4, 5], "target": 1e-5, "kinds": {"noise": "noise"}, "rows": rows}

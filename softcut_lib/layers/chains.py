@@ -22,13 +22,19 @@ from softcut_lib.solvers.compiling import compiled
 
 
 @compiled()
-def _taut_string(y, w, stride, x):
-    """Solve all chains i, i + stride, ...; w[i] joins i and i + stride, a zero ends the chain."""
+def _taut_string(y, w, stride, inverse, x):
+    """Solve all chains i, i + stride, ...; w[i] joins i and i + stride, a zero ends the chain.
+
+    ``inverse`` holds 1/k for all lengths k: the slopes wait for a product, not for a division.
+    """
+    stride, one = np.uintp(stride), np.uintp(1)
+    size = np.uintp(y.size)  # indices without a sign need no test for counting from the end
     for start in range(stride):
-        first, bend = start, 0.0  # where a straight piece begins, and on which wall (+-w, 0 inside)
-        while first < y.size:
+        first = start  # where a straight piece begins,
+        bend = 0.0  # and on which wall: +-w, or 0 inside
+        while first < size:
             i = low_end = high_end = first
-            radius, count = w[i], 1
+            radius, count = w[i], one
             low, high = y[i] + bend - radius, y[i] + bend + radius
             # current at i if the slope is low or high: at most radius, at least -radius
             at_low, at_high = radius, -radius
@@ -47,16 +53,16 @@ def _taut_string(y, w, stride, x):
                     last, value, bend = high_end, high, -w[high_end]
                     break
                 i, radius = following, radius_ahead
-                count += 1
+                count += one
                 if at_low >= radius:
-                    low += (at_low - radius) / count
+                    low += (at_low - radius) * inverse[count]
                     at_low, low_end = radius, i
                 if at_high <= -radius:
-                    high += (at_high + radius) / count
+                    high += (at_high + radius) * inverse[count]
                     at_high, high_end = -radius, i
-            for j in range(first, last + 1, stride):
-                x[j] = value
-            first = last + stride
+            while first <= last:
+                x[first] = value
+                first += stride
 
 
 @compiled()
@@ -77,10 +83,11 @@ class Family:
         place = at_head if self.back else at_tail
         self.stride = max(abs(stride), 1)  # an offset without edges may have any stride
         self.weights = place(weights, offset, grid).double().flatten().numpy()
+        self.inverse = 1 / np.maximum(np.arange(self.weights.size // self.stride + 2), 1)
 
     def __call__(self, y):
         x = np.empty_like(y)
-        _taut_string(y, self.weights, self.stride, x)
+        _taut_string(y, self.weights, self.stride, self.inverse, x)
         return x
 
     def currents(self, v):

@@ -113,26 +113,25 @@ def _klu(results):
 
 
 def _multigrid(results):
-    whole = WHOLE if any(m["name"] == WHOLE for m in results["methods"]) else "CG"
     for kind in ("trained", "piecewise"):
         rows = _main(results, kind)
-        ready = all(n in rows and rows[n]["reached"] for n in (whole, "Multigrid"))
-        steps = f"{kind} weights: Multigrid takes at most a quarter of the steps of {whole}"
-        time = f"{kind} weights: Multigrid takes at most half of the time of {whole}"
+        ready = all(n in rows and rows[n]["reached"] for n in (WHOLE, "Multigrid"))
+        steps = f"{kind} weights: Multigrid takes at most a quarter of the steps of {WHOLE}"
+        time = f"{kind} weights: Multigrid takes at most half of the time of {WHOLE}"
         if not ready:
             yield steps, "-", "", None
             yield time, "-", "", None
             continue
         counts = [
             sum(rows[n]["iterations"][p]["max"] for p in ("forward", "backward"))
-            for n in ("Multigrid", whole)
+            for n in ("Multigrid", WHOLE)
         ]
         share = counts[0] / counts[1]
         words = f"{counts[0]} against {counts[1]} steps, both passes"
         yield steps, f"{share:.2f}", words, share <= 0.25
-        ratio = _ratio(rows["Multigrid"], rows[whole])
+        ratio = _ratio(rows["Multigrid"], rows[WHOLE])
         words = ""
-        if whole != "CG" and "CG" in rows and rows["CG"]["reached"]:
+        if "CG" in rows and rows["CG"]["reached"]:
             half = _times(_ratio(rows["Multigrid"], rows["CG"]))
             words = f"of CG on every second pixel {half}"
         yield time, _times(ratio), words, bool(ratio[0] <= 0.5)
@@ -222,7 +221,7 @@ def _growth(results):
 
 def _memory(results):
     for row in results["memory"]:
-        text = f"{row.get('method', 'CG')} needs at most {row['allowed']} arrays of the grid's size"
+        text = f"{row['method']} needs at most {row['allowed']} arrays of the grid's size"
         words = f"peak of one fused solve at {row['size'][0]} x {row['size'][1]}, packing included"
         yield text, f"{row['arrays']:.1f}", words, row["arrays"] <= row["allowed"]
 

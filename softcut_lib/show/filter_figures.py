@@ -19,7 +19,7 @@ from softcut_lib.show.benchmark_tables import milliseconds
 from softcut_lib.show.style import COLORS, canvas, picture, styled
 from softcut_lib.show.tables import table
 
-__all__ = ["filtering_table", "lattice_steps", "loss_share_table"]
+__all__ = ["filtering_table", "filtering_words", "lattice_steps", "loss_share_table"]
 
 
 @styled
@@ -119,6 +119,36 @@ def filtering_table(content, *, size, threads, caption=None):
     header += ["filter error", "gradient cosine", "cut off by"]
     default = f"{size[0]} x {size[1]}, threads: {threads}"
     return table(header, body, caption=default if caption is None else caption)
+
+
+def filtering_words(content, *, size, threads, ours="lattice, sym", labels=21):
+    """A sentence for each peer: what lattice and one product take of its time.
+
+    Args:
+        content: as `read_recorded("filtering-cpu")` gives it.
+        size, threads: as for `filtering_table`.
+        ours: the method compared.
+        labels: columns of the product.
+    """
+    rows = [r for r in content["rows"] if (r["size"], r["threads"]) == (list(size), threads)]
+    fewest = min(r["labels"] for r in rows)  # the peer's build also copies the labels' energies
+    wanted = {"build": fewest, "apply": labels}
+    time = {
+        (r["method"], r["part"]): r["seconds"]["median"]
+        for r in rows
+        if r["labels"] == wanted[r["part"]]
+    }
+    own = [m["name"] for m in content["methods"] if m["ours"]]
+    build, apply = time[ours, "build"], time[ours, "apply"]
+    lines = []
+    for peer in dict.fromkeys(name for name, _ in time if name not in own):
+        whole = (build + apply) / (time[peer, "build"] + time[peer, "apply"])
+        alone = apply / time[peer, "apply"]
+        lines.append(
+            f"{ours}, threads {threads}, K = {labels}: build and one product take {whole:.2f} of "
+            f"the time of {peer}, the product alone {alone:.2f}."
+        )
+    return "\n".join(lines)
 
 
 def loss_share_table(content, *, threads, caption=None):

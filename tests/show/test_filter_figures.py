@@ -8,6 +8,7 @@ from softcut_lib.affinity.tables import build_tables
 from softcut_lib.show import filter_figures
 from softcut_lib.show.filter_figures import (
     filtering_table,
+    filtering_words,
     lattice_steps,
     loss_share_table,
 )
@@ -53,6 +54,19 @@ def test_recorded_rows_become_a_table():
     assert shown.rows == [expected]
     with pytest.raises(ValueError, match="must be among"):
         filtering_table(content, size=(320, 480), threads=2)
+
+
+def test_words_compare_the_sum_of_both_parts():
+    times = {("lattice, sym", "build"): 1, ("lattice, sym", "apply"): 2, ("peer", "build"): 4,
+             ("peer", "apply"): 8}  # fmt: skip
+    rows = [
+        {"method": method, "part": part, "size": [8, 9], "threads": 1, "labels": labels,
+         "seconds": {"median": value * (labels if part == "apply" else 10 * labels - 19)}}
+        for (method, part), value in times.items() for labels in (2, 21)
+    ]  # fmt: skip
+    methods = [{"name": "lattice, sym", "ours": True}, {"name": "peer", "ours": False}]
+    words = filtering_words({"rows": rows, "methods": methods}, size=(8, 9), threads=1)
+    assert "take 0.25 of the time of peer, the product alone 0.25" in words and "\n" not in words
 
 
 def test_a_loss_is_a_share_of_step_and_loss():

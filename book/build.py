@@ -138,9 +138,9 @@ def say_where(seconds):
 
 def main():
     try:
-        offline = vendor.provide()
+        offline = vendor.provide(vendor.MATHJAX) is not None
     except RuntimeError as error:
-        return str(error)
+        return f"make book: {error}"
     whole = f"{outputs_key(patterns=OUTPUTS + PAGES)} {offline}"
     done = BUILD / "html.key"
     if done.is_file() and done.read_text() == whole and (HTML / "index.html").is_file():

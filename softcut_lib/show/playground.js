@@ -856,7 +856,7 @@ const PENS = [["Foreground", FOREGROUND, "#d6453a"], ["Background", BACKGROUND, 
  * @param {HTMLElement} host is emptied first.
  * @param {{pictures: {name, url, strokes}[], send?: function}} options: send(request, buffers), where a
  *   notebook's kernel answers; it returns a promise of {x} or {error}.
- * @returns the playground: {state, seeds, circuit, open, update, remove}.
+ * @returns the playground: {state, seeds, circuit, openFile, change, remove}.
  */
 export function mount(host, { pictures, send = null }) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
@@ -867,7 +867,7 @@ export function mount(host, { pictures, send = null }) {
     parent?.append(element);
     return element;
   };
-  const state = { ...START, pen: FOREGROUND, at: null, pictures };
+  const state = { ...START, pen: FOREGROUND, at: null };
   const play = { state, circuit: null, seeds: null, work: [], gap: null }; // gap: to the library's answer
   let photo = null, maps = null, undo = [], dirty = 0, waiting = null, version = 0, milliseconds = 0, lost = "";
 
@@ -912,8 +912,10 @@ export function mount(host, { pictures, send = null }) {
     make("figcaption", {}, figure);
   }
   const select = $(".picture");
-  pictures.forEach((picture, k) => make("option", { value: k, textContent: picture.name }, select));
-  select.addEventListener("change", () => openBundled(Number(select.value)));
+  const listed = []; // the bundled pictures, then those of the reader
+  const list = (picture) => make("option", { value: listed.push(picture) - 1, textContent: picture.name }, select);
+  pictures.forEach(list);
+  select.addEventListener("change", () => load(listed[select.value]));
   $(".file input").addEventListener("change", (event) => {
     const [file] = event.target.files;
     if (file) openFile(file);
@@ -950,8 +952,9 @@ export function mount(host, { pictures, send = null }) {
     const shrink = Math.min(1, Math.sqrt(PIXELS / (width * height)));
     const w = Math.round(width * shrink), h = Math.round(height * shrink);
     if (Math.min(w, h) < SHORTEST) {
-      return say(`“${name}” has ${width} × ${height} pixels: too narrow. Every side must keep at least `
+      say(`“${name}” has ${width} × ${height} pixels: too narrow. Every side must keep at least `
         + `${SHORTEST} of the ${PIXELS} pixels that the playground works on. Choose another picture.`);
+      return false;
     }
     const draw = (a, b) => {
       const canvas = make("canvas", { width: a, height: b });
@@ -986,27 +989,26 @@ export function mount(host, { pictures, send = null }) {
     }
     say("");
     change();
+    return true;
   }
-  function load(url, name, strokes, done = () => {}) {
-    const image = new Image();
+  let loading = null; // the picture that was asked for last
+  function load(picture) {
+    const { url, name, strokes } = picture, image = new Image();
+    loading = picture;
     image.onload = () => {
       const { naturalWidth: width, naturalHeight: height } = image;
-      done();
+      if (picture !== loading) return;
       if (width * height > LARGEST) {
-        say(`“${name}” has ${width} × ${height} pixels, more than the ${LARGEST / 1e6} million that are `
+        return say(`“${name}” has ${width} × ${height} pixels, more than the ${LARGEST / 1e6} million that are `
           + "opened here. Shrink it first.");
-      } else setPicture(image, width, height, name, strokes);
+      }
+      if (!setPicture(image, width, height, name, strokes)) return;
+      if (!listed.includes(picture)) list(picture);
+      select.value = listed.indexOf(picture);
     };
-    image.onerror = () => {
-      done();
-      say(`“${name}” could not be read as a picture: it is damaged, far too large, or of a kind that this `
-        + "browser does not know. PNG and JPEG of usual sizes always work.");
-    };
+    image.onerror = () => say(`“${name}” could not be read as a picture: it is damaged, far too large, or of a `
+      + "kind that this browser does not know. PNG and JPEG of usual sizes always work.");
     image.src = url;
-  }
-  function openBundled(k) {
-    state.picture = k;
-    load(pictures[k].url, pictures[k].name, pictures[k].strokes);
   }
   function openFile(file) {
     if (file.size > HEAVIEST) {
@@ -1015,7 +1017,7 @@ export function mount(host, { pictures, send = null }) {
     }
     const reader = new FileReader(); // a data URL: nothing leaves the page
     reader.onerror = () => say(`“${file.name}” could not be read from the disk.`);
-    reader.onload = () => load(reader.result, file.name, []);
+    reader.onload = () => load({ url: reader.result, name: file.name, strokes: [] });
     reader.readAsDataURL(file.type ? file : new Blob([file], { type: "image/png" }));
   }
 
@@ -1246,9 +1248,9 @@ export function mount(host, { pictures, send = null }) {
     preference.removeEventListener("change", follow);
     root.innerHTML = "";
   };
-  Object.assign(play, { openFile, openBundled, change });
+  Object.assign(play, { openFile, change });
   describe();
-  openBundled(0);
+  load(listed[0]);
   host.playground = play;
   return play;
 }

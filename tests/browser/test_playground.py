@@ -332,6 +332,11 @@ def test_a_picture_of_ones_own(page):
     assert "Nothing is marked yet" in message(page)
     rgb = np.array(page.evaluate(f"[...{PLAY}.circuit.rgb]")).reshape(30, 40, 3)
     assert rgb[5, 5].tolist() == [200, 30, 30] and rgb[5, 35].tolist() == [255] * 3
+    listed = "select.picture"
+    assert page.locator(f"{listed} option:checked").inner_text() == "own.png"
+    for name, width in (("Coffee", 160), ("own.png", 40)):
+        page.select_option(listed, label=name)
+        page.wait_for_function(f"{PLAY}.circuit.w === {width}")
 
 
 def test_every_bundled_picture_and_method_shows_a_mask(page):

@@ -7,18 +7,9 @@ from book import slides, vendor
 from book.plain import Citations
 from softcut_lib import show
 from tests.browser.chromium import opened, served
+from tests.browser.decks import READY, slides_of
 
 ALT = "A line whose slope is moved by a slider."
-# of every slide: does it fit into its frame, and is what it shows wider than itself?
-LOOK = """[...document.querySelectorAll('.slides > section > section')].map((section) => {
-  section.parentElement.style.display = section.style.display = 'block';
-  const room = section.querySelector('.room');
-  const seen = { title: section.innerText.slice(0, 40), long: room.classList.contains('long'),
-    high: section.scrollHeight, wide: room.scrollWidth - room.clientWidth,
-    zoom: Number(room.style.zoom) || 1 };
-  section.parentElement.style.display = section.style.display = '';
-  return seen })"""
-READY = "document.querySelector('.reveal').classList.contains('ready')"
 
 
 def line(slope):
@@ -80,10 +71,10 @@ def test_formulas_are_set_and_the_notes_need_no_mathjax(page):
 
 
 def test_every_slide_fits_its_frame(page):
-    seen = page.evaluate(LOOK)
+    seen = slides_of(page)
     assert all(slide["high"] <= 700 and slide["zoom"] >= 0.6 for slide in seen), seen
-    assert [slide["title"][:8] for slide in seen if slide["long"]] == ["Too much", "Too wide"]
-    assert all(slide["wide"] <= 1 for slide in seen if not slide["long"]), seen
+    assert [slide["title"][:8] for slide in seen if slide["scrolled"]] == ["Too much", "Too wide"]
+    assert all(slide["wide"] <= 1 for slide in seen if not slide["scrolled"]), seen
     code = next(slide for slide in seen if "total_0" in slide["title"])
     assert code["zoom"] < 1, "28 lines and a figure are shown smaller, whole"
     alts = "[...document.querySelectorAll('.room img')].every(i => i.alt.length > 10)"

@@ -225,14 +225,18 @@ def shrink(stream):
 
     if stream.get("/Subtype") != "/Image" or stream.get("/Filter") != "/FlateDecode":
         return
-    if stream.get("/ColorSpace") != "/DeviceRGB" or stream.get("/BitsPerComponent") != 8:
+    space = stream.get("/ColorSpace")
+    colored = space == "/DeviceRGB" or (
+        isinstance(space, ArrayObject) and space[0] == "/ICCBased" and space[1]["/N"] == 3
+    )
+    if not colored or stream.get("/BitsPerComponent") != 8:
         return
     pixels = np.frombuffer(stream.get_data(), np.uint8).reshape(stream["/Height"], -1, 3)
     colors, index = np.unique(pixels @ np.array([65536, 256, 1]), return_inverse=True)
     if len(colors) <= 256:
         table = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], 1).astype(np.uint8)
-        space = [NameObject("/Indexed"), NameObject("/DeviceRGB"), NumberObject(len(colors) - 1)]
-        changes = {"/ColorSpace": ArrayObject([*space, ByteStringObject(table.tobytes())])}
+        palette = [NameObject("/Indexed"), space, NumberObject(len(colors) - 1)]
+        changes = {"/ColorSpace": ArrayObject([*palette, ByteStringObject(table.tobytes())])}
         data = zlib.compress(index.astype(np.uint8).tobytes(), 9)
     else:
         file = io.BytesIO()

@@ -14,7 +14,11 @@ ALT = "A line whose slope is moved by a slider."
 
 def line(slope):
     return show.curves(
-        [0, 1], {"line": [0, slope]}, xlabel="x", ylabel="y", alt=f"A line of slope {slope}."
+        [0, 1],
+        {"line": [0, slope]},
+        xlabel="x",
+        ylabel="y",
+        alt=f"A straight line of slope {slope}.",
     )
 
 
@@ -94,7 +98,7 @@ def test_keys_turn_the_pages_but_not_from_a_slider(page):
     page.keyboard.press("ArrowRight")
     assert page.evaluate(at) == there
     seen = "[...document.querySelectorAll('.present .present img')].filter(i => i.offsetParent)"
-    assert page.evaluate(f"{seen}.map(i => i.alt)") == ["A line of slope 3."]
+    assert page.evaluate(f"{seen}.map(i => i.alt)") == ["A straight line of slope 3."]
 
 
 def test_the_notes_open_in_a_window(page):

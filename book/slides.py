@@ -103,6 +103,7 @@ def to_html(notebook, reveal=None, mathjax=None):
     from traitlets.config import Config
 
     config = Config()
+    config.SlidesExporter.reveal_theme = "white"
     config.SlidesExporter.reveal_number = "c/t"
     config.HTMLExporter.mathjax_url = mathjax or MATHJAX_URL
     config.TemplateExporter.exclude_input_prompt = True

@@ -23,6 +23,7 @@ OUT = build.BUILD / "slides"
 NOTEBOOKS = build.ROOT / "notebooks"
 PAGE = build.ROOT / "book" / "slides.html.j2"
 HIDDEN = {"hide-input", "hide-cell", "remove-input"}
+LONG = 12  # lines of code that a slide has room for above a picture
 PIECE = re.compile(
     BLOCK.pattern + r"|(^\$\$.*?\$\$(?: ?\([\w-]+\))?)|(^#{1,4} [^\n]*$|^(?:-|\d+\.) [^\n]*$)",
     re.MULTILINE | re.DOTALL,
@@ -46,6 +47,23 @@ def slide(cell, kind):
     return cell
 
 
+def parted(cell):
+    """Long code and what it draws on a slide each, so that both can be read."""
+    drawn = [out for out in cell.outputs if out.get("data", {}).keys() - {"text/plain"}]
+    if (
+        not drawn
+        or len(cell.source.splitlines()) <= LONG
+        or HIDDEN & set(cell.metadata.get("tags", []))
+    ):
+        return [cell]
+    code, picture = nbformat.from_dict(cell), nbformat.from_dict(cell)
+    code.outputs = [out for out in code.outputs if out not in drawn]
+    picture.outputs = drawn
+    picture.id = f"{cell.id}-drawn"[-64:]
+    picture.metadata["tags"] = [*picture.metadata.get("tags", []), "hide-input"]
+    return [code, picture]
+
+
 def deck(notebook, labels, citations):
     """The notebook as slides: cells with slide types, up to its exercises."""
     made, cells, first = nbformat.from_dict(notebook), [], True
@@ -65,7 +83,7 @@ def deck(notebook, labels, citations):
             code_hidden = HIDDEN & set(cell.metadata.get("tags", []))
             if code_hidden and not cell.outputs:
                 continue
-            cells.append(slide(cell, "subslide"))
+            cells += [slide(part, "subslide") for part in parted(cell)]
             figure = cell.metadata.get("mystnb", {}).get("figure")
             if figure:
                 caption = plainly(figure["caption"], labels, citations)

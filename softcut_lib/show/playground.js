@@ -770,6 +770,7 @@ const STYLE = `
 :host([data-mode="dark"]) { --line: #454d58; --soft: #242a32; --ink: #e8ebef; --dim: #a7b0bb;
   --accent: #6db9f2; --on: #10161d; --warn: #ffc48a; --warnsoft: #3a2a1a; }
 * { box-sizing: border-box; }
+.picture { max-width: 14em; text-overflow: ellipsis; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: center; margin: 0 0 10px; }
 fieldset { border: 0; margin: 0; padding: 0; display: inline-flex; border-radius: 8px; min-width: 0; }
 fieldset.joined { border: 1px solid var(--line); overflow: hidden; }
@@ -814,7 +815,8 @@ svg .small { fill: var(--dim); font-size: 11px; } svg .inside { fill: #fff; } sv
 svg .current { fill: #0b7a4b; font-weight: 600; } :host([data-mode="dark"]) svg .current { fill: #63d6a0; }
 svg .wire { fill: none; stroke: var(--dim); stroke-linejoin: round; } svg .node { stroke: var(--dim); }
 table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: 1px 4px; text-align: right; font-weight: 400; white-space: nowrap; } td:first-child, th:first-child { text-align: left; }
+td, th { padding: 1px 4px; text-align: right; font-weight: 400; white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; white-space: normal; }
 tr.sum td { border-top: 1px solid var(--line); font-weight: 600; } th { color: var(--dim); }
 .hint { color: var(--dim); font-size: 13px; margin: 6px 0 0; }
 kbd { font: inherit; border: 1px solid var(--line); border-radius: 4px; padding: 0 4px; background: var(--soft); }

@@ -93,6 +93,7 @@ def test_links_lead_to_what_exists(links):
 def test_references_are_resolved_and_images_described(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert images_without_alt(text) == []
+    assert "output stderr" not in text, "a cell wrote warnings"
     prose = re.sub(r"<(script|style|pre).*?</\1>", "", text, flags=re.DOTALL)
     left = re.findall(r"\{(?:ref|eq|numref|cite:?\w*|prf:ref|doc)\}|\[\?\]|\?\?", prose)
     assert not left, f"unresolved references: {left[:5]}"

@@ -61,13 +61,17 @@ def prepare_cache(key):
 
 
 def environment():
-    """For the kernels: one core each, no note of compiling, and non-convergence is an error."""
+    """For the kernels: one core each, no note of compiling, and non-convergence is an error.
+
+    Matplotlib's list of fonts is made anew: the user's own may be another installation's.
+    """
     startup = BUILD / "ipython" / "profile_default" / "startup" / "strict.py"
     startup.parent.mkdir(parents=True, exist_ok=True)
     startup.write_text(STARTUP)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # as many kernels as cores run at once
     names += ("SOFTCUT_QUIET", "SOFTCUT_STATIC")
-    return {"IPYTHONDIR": str(BUILD / "ipython")} | dict.fromkeys(names, "1")
+    folders = {"IPYTHONDIR": BUILD / "ipython", "MPLCONFIGDIR": BUILD / "matplotlib"}
+    return {name: str(path) for name, path in folders.items()} | dict.fromkeys(names, "1")
 
 
 def run_notebooks():
@@ -138,9 +142,9 @@ def say_where(seconds):
 
 def main():
     try:
-        offline = vendor.provide()
+        offline = vendor.provide(vendor.MATHJAX) is not None
     except RuntimeError as error:
-        return str(error)
+        return f"make book: {error}"
     whole = f"{outputs_key(patterns=OUTPUTS + PAGES)} {offline}"
     done = BUILD / "html.key"
     if done.is_file() and done.read_text() == whole and (HTML / "index.html").is_file():

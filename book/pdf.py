@@ -2,18 +2,22 @@
 
 Chromium prints every page as `@media print` of book/assets/style.css has it, with its formulas set
 and its solutions open; pypdf binds them in the order of book/_toc.yml, behind a title and a table
-of contents. Links between pages become links within the file, headings its outline.
+of contents. Links between pages become links within the file, headings its outline. Chromium keeps
+pictures as plain pixels; `shrink` stores them as what they are, drawings or photographs.
 """
 
 import html
 import io
 import re
 import sys
+import zlib
 from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import numpy as np
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -90,7 +94,7 @@ def wanted_places(root, pages):
 def print_page(tab, places=()):
     """(PDF of the page that a tab shows, its headings as [level, text, place])."""
     headings = tab.evaluate(PREPARE, sorted(places))
-    return tab.pdf(**PAPER, margin=MARGIN, tagged=True), headings
+    return tab.pdf(**PAPER, margin=MARGIN), headings
 
 
 def front(title, author, parts, titles, numbers):
@@ -211,6 +215,39 @@ def _outline(writer, above, headings, start, page, places):
         chapter = item if level == 1 else chapter
 
 
+def shrink(stream):
+    """Store a picture of the file in less room, where that can be done.
+
+    Drawings, of at most 256 colors, stay what they are, as indices into a palette; photographs
+    become JPEG, as they were when the notebook drew them.
+    """
+    from pypdf.generic import ArrayObject, ByteStringObject, NameObject, NumberObject
+
+    if stream.get("/Subtype") != "/Image" or stream.get("/Filter") != "/FlateDecode":
+        return
+    space = stream.get("/ColorSpace")
+    colored = space == "/DeviceRGB" or (
+        isinstance(space, ArrayObject) and space[0] == "/ICCBased" and space[1]["/N"] == 3
+    )
+    if not colored or stream.get("/BitsPerComponent") != 8:
+        return
+    pixels = np.frombuffer(stream.get_data(), np.uint8).reshape(stream["/Height"], -1, 3)
+    colors, index = np.unique(pixels @ np.array([65536, 256, 1]), return_inverse=True)
+    if len(colors) <= 256:
+        table = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], 1).astype(np.uint8)
+        palette = [NameObject("/Indexed"), space, NumberObject(len(colors) - 1)]
+        changes = {"/ColorSpace": ArrayObject([*palette, ByteStringObject(table.tobytes())])}
+        data = zlib.compress(index.astype(np.uint8).tobytes(), 9)
+    else:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="jpeg", quality=85, subsampling=0)
+        changes, data = {"/Filter": NameObject("/DCTDecode")}, file.getvalue()
+    if len(data) < len(stream._data):
+        stream.pop("/DecodeParms", None)
+        stream.update({NameObject(key): value for key, value in changes.items()})
+        stream._data, stream.decoded_self = data, None
+
+
 def make(parts, root=HTML, path=PDF, title="", author="", say=print, browser=None):
     """Print and bind the pages of `parts`; the number of sheets.
 
@@ -223,6 +260,7 @@ def make(parts, root=HTML, path=PDF, title="", author="", say=print, browser=Non
         browser: a running Chromium; started if None.
     """
     from pypdf import PdfReader
+    from pypdf.generic import StreamObject
 
     from tests.browser.chromium import launched, opened, served
 
@@ -249,6 +287,10 @@ def make(parts, root=HTML, path=PDF, title="", author="", say=print, browser=Non
             numbered = tab.pdf(format="A4", print_background=True, prefer_css_page_size=True)
     for leaf, foot in zip(writer.pages, PdfReader(io.BytesIO(numbered)).pages):
         leaf.merge_page(foot)
+        leaf.compress_content_streams(level=9)  # merging has unpacked them
+    for thing in writer._objects:
+        if isinstance(thing, StreamObject):
+            shrink(thing)
     writer.add_metadata({"/Title": title, "/Author": author})
     writer.compress_identical_objects()
     path.parent.mkdir(parents=True, exist_ok=True)

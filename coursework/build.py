@@ -35,7 +35,9 @@ c.Execute.timeout = 300  # seconds for a cell; a student's endless loop ends her
 """
 NOTE = """\
 > **One file.** The cell below installs `softcut_lib` from this notebook where it is missing, and
-> leaves the torch and numpy that are there as they are.
+> leaves the torch and numpy that are there as they are. It installs less than the cell of a
+> chapter, {measured}. In Colab your work is kept only if you save the notebook, *File, Save a copy
+> in Drive*.
 """
 
 
@@ -92,7 +94,8 @@ def colab_version(notebook, setup):
     place = next(k for k, c in enumerate(copy.cells) if "setup" in c.metadata.get("tags", []))
     copy.cells[place].source = f"{setup}\n{copy.cells[place].source}"
     copy.cells[place].metadata["cellView"] = "form"
-    copy.cells.insert(place, nbformat.v4.new_markdown_cell(NOTE, id="one-file"))
+    about = NOTE.format(measured=colab.measured())
+    copy.cells.insert(place, nbformat.v4.new_markdown_cell(about, id="one-file"))
     return copy
 
 

@@ -770,6 +770,7 @@ const STYLE = `
 :host([data-mode="dark"]) { --line: #454d58; --soft: #242a32; --ink: #e8ebef; --dim: #a7b0bb;
   --accent: #6db9f2; --on: #10161d; --warn: #ffc48a; --warnsoft: #3a2a1a; }
 * { box-sizing: border-box; }
+.picture { max-width: 14em; text-overflow: ellipsis; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: center; margin: 0 0 10px; }
 fieldset { border: 0; margin: 0; padding: 0; display: inline-flex; border-radius: 8px; min-width: 0; }
 fieldset.joined { border: 1px solid var(--line); overflow: hidden; }
@@ -814,7 +815,8 @@ svg .small { fill: var(--dim); font-size: 11px; } svg .inside { fill: #fff; } sv
 svg .current { fill: #0b7a4b; font-weight: 600; } :host([data-mode="dark"]) svg .current { fill: #63d6a0; }
 svg .wire { fill: none; stroke: var(--dim); stroke-linejoin: round; } svg .node { stroke: var(--dim); }
 table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: 1px 4px; text-align: right; font-weight: 400; white-space: nowrap; } td:first-child, th:first-child { text-align: left; }
+td, th { padding: 1px 4px; text-align: right; font-weight: 400; white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; white-space: normal; }
 tr.sum td { border-top: 1px solid var(--line); font-weight: 600; } th { color: var(--dim); }
 .hint { color: var(--dim); font-size: 13px; margin: 6px 0 0; }
 kbd { font: inherit; border: 1px solid var(--line); border-radius: 4px; padding: 0 4px; background: var(--soft); }
@@ -856,7 +858,7 @@ const PENS = [["Foreground", FOREGROUND, "#d6453a"], ["Background", BACKGROUND, 
  * @param {HTMLElement} host is emptied first.
  * @param {{pictures: {name, url, strokes}[], send?: function}} options: send(request, buffers), where a
  *   notebook's kernel answers; it returns a promise of {x} or {error}.
- * @returns the playground: {state, seeds, circuit, open, update, remove}.
+ * @returns the playground: {state, seeds, circuit, openFile, change, remove}.
  */
 export function mount(host, { pictures, send = null }) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
@@ -867,7 +869,7 @@ export function mount(host, { pictures, send = null }) {
     parent?.append(element);
     return element;
   };
-  const state = { ...START, pen: FOREGROUND, at: null, pictures };
+  const state = { ...START, pen: FOREGROUND, at: null };
   const play = { state, circuit: null, seeds: null, work: [], gap: null }; // gap: to the library's answer
   let photo = null, maps = null, undo = [], dirty = 0, waiting = null, version = 0, milliseconds = 0, lost = "";
 
@@ -912,8 +914,10 @@ export function mount(host, { pictures, send = null }) {
     make("figcaption", {}, figure);
   }
   const select = $(".picture");
-  pictures.forEach((picture, k) => make("option", { value: k, textContent: picture.name }, select));
-  select.addEventListener("change", () => openBundled(Number(select.value)));
+  const listed = []; // the bundled pictures, then those of the reader
+  const list = (picture) => make("option", { value: listed.push(picture) - 1, textContent: picture.name }, select);
+  pictures.forEach(list);
+  select.addEventListener("change", () => load(listed[select.value]));
   $(".file input").addEventListener("change", (event) => {
     const [file] = event.target.files;
     if (file) openFile(file);
@@ -950,8 +954,9 @@ export function mount(host, { pictures, send = null }) {
     const shrink = Math.min(1, Math.sqrt(PIXELS / (width * height)));
     const w = Math.round(width * shrink), h = Math.round(height * shrink);
     if (Math.min(w, h) < SHORTEST) {
-      return say(`“${name}” has ${width} × ${height} pixels: too narrow. Every side must keep at least `
+      say(`“${name}” has ${width} × ${height} pixels: too narrow. Every side must keep at least `
         + `${SHORTEST} of the ${PIXELS} pixels that the playground works on. Choose another picture.`);
+      return false;
     }
     const draw = (a, b) => {
       const canvas = make("canvas", { width: a, height: b });
@@ -986,27 +991,26 @@ export function mount(host, { pictures, send = null }) {
     }
     say("");
     change();
+    return true;
   }
-  function load(url, name, strokes, done = () => {}) {
-    const image = new Image();
+  let loading = null; // the picture that was asked for last
+  function load(picture) {
+    const { url, name, strokes } = picture, image = new Image();
+    loading = picture;
     image.onload = () => {
       const { naturalWidth: width, naturalHeight: height } = image;
-      done();
+      if (picture !== loading) return;
       if (width * height > LARGEST) {
-        say(`“${name}” has ${width} × ${height} pixels, more than the ${LARGEST / 1e6} million that are `
+        return say(`“${name}” has ${width} × ${height} pixels, more than the ${LARGEST / 1e6} million that are `
           + "opened here. Shrink it first.");
-      } else setPicture(image, width, height, name, strokes);
+      }
+      if (!setPicture(image, width, height, name, strokes)) return;
+      if (!listed.includes(picture)) list(picture);
+      select.value = listed.indexOf(picture);
     };
-    image.onerror = () => {
-      done();
-      say(`“${name}” could not be read as a picture: it is damaged, far too large, or of a kind that this `
-        + "browser does not know. PNG and JPEG of usual sizes always work.");
-    };
+    image.onerror = () => say(`“${name}” could not be read as a picture: it is damaged, far too large, or of a `
+      + "kind that this browser does not know. PNG and JPEG of usual sizes always work.");
     image.src = url;
-  }
-  function openBundled(k) {
-    state.picture = k;
-    load(pictures[k].url, pictures[k].name, pictures[k].strokes);
   }
   function openFile(file) {
     if (file.size > HEAVIEST) {
@@ -1015,7 +1019,7 @@ export function mount(host, { pictures, send = null }) {
     }
     const reader = new FileReader(); // a data URL: nothing leaves the page
     reader.onerror = () => say(`“${file.name}” could not be read from the disk.`);
-    reader.onload = () => load(reader.result, file.name, []);
+    reader.onload = () => load({ url: reader.result, name: file.name, strokes: [] });
     reader.readAsDataURL(file.type ? file : new Blob([file], { type: "image/png" }));
   }
 
@@ -1246,9 +1250,9 @@ export function mount(host, { pictures, send = null }) {
     preference.removeEventListener("change", follow);
     root.innerHTML = "";
   };
-  Object.assign(play, { openFile, openBundled, change });
+  Object.assign(play, { openFile, change });
   describe();
-  openBundled(0);
+  load(listed[0]);
   host.playground = play;
   return play;
 }

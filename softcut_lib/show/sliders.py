@@ -2,7 +2,7 @@
 
 All frames are drawn beforehand and kept in the page; a slider shows one of them. It needs no
 script beyond the slider's own attribute, and arrow keys move it (chapter 2). With `live` the kernel
-draws each frame when it is asked for.
+draws each frame when it is asked for; where the book is built, its pages get frames all the same.
 """
 
 import html
@@ -10,9 +10,11 @@ import io
 import itertools
 import json
 import math
+import os
 
 from PIL import Image
 
+from softcut_lib.show.scribble_pad import STATIC
 from softcut_lib.show.style import Picture, check_alt
 
 __all__ = ["explore"]
@@ -77,7 +79,8 @@ def explore(draw, *, alt, live=False, **sliders):
         alt: what the whole shows; each frame has its own text too.
         live: False draws all frames now, at most 25, so that the figure moves on a static page and
             in a saved notebook too. True draws one, and another when a slider is moved: for as
-            many values as one likes, while the kernel lives.
+            many values as one likes, while the kernel lives. Where the book is built there will
+            be none: then at most 25 of the frames, evenly spread, are drawn.
         sliders: name = list of values; the sliders start in the middle.
 
     Returns:
@@ -113,10 +116,22 @@ def explore(draw, *, alt, live=False, **sliders):
             )
         return picture
 
-    if live:
+    if live and not os.environ.get(STATIC):
         return _widget(frame, alt, sliders)
+    sliders = _thinned(sliders)
     settings = (dict(zip(sliders, values)) for values in itertools.product(*sliders.values()))
     return Frames(sliders, [_lighter(frame(setting)) for setting in settings], alt)
+
+
+def _thinned(sliders):
+    """The sliders with their first, last and evenly spread values, at most `MOST` frames in all."""
+    sizes = {name: len(values) for name, values in sliders.items()}
+    while math.prod(sizes.values()) > MOST:
+        sizes[max(sizes, key=sizes.get)] -= 1
+    return {
+        name: [values[round(k * (len(values) - 1) / max(size - 1, 1))] for k in range(size)]
+        for (name, values), size in zip(sliders.items(), sizes.values())
+    }
 
 
 def _widget(frame, alt, sliders):

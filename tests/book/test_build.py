@@ -59,7 +59,7 @@ def test_a_failed_build_is_tried_again_and_a_good_one_is_not(tree, monkeypatch):
     monkeypatch.setattr(build, "environment", dict)
     monkeypatch.delenv("SOFTCUT_DATA", raising=False)  # main() removes it; this puts it back
     monkeypatch.setattr(build, "run_notebooks", lambda: {"01_cut": 1.0})
-    monkeypatch.setattr(build.vendor, "provide", lambda: True)
+    monkeypatch.setattr(build.vendor, "provide", lambda package: tree)
     monkeypatch.setattr(build.colab, "write", list)
     calls = []
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 import torch
 
 import softcut_lib as sc
+from softcut_lib.train.experiments import EXPERIMENTS
+from softcut_lib.train.objectives import reveal
+from softcut_lib.train.table_streets import STREETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +65,17 @@ def test_eq_7_squares_matter_only_for_soft_masks():
     plain = sc.dice_loss(hard, target)
     assert torch.allclose(plain, sc.dice_loss(hard, target, squared=True))
     assert not torch.allclose(sc.dice_loss(soft, target), sc.dice_loss(soft, target, squared=True))
+
+
+def test_eq_10_needs_a_vector():
+    """z <= 1 is G z <= h with G = h = 1; G z <= z holds with a z for all its multiples, too."""
+    goal, z = 3.0, np.linspace(-5, 5, 1001)
+
+    def nearest(allowed):
+        return z[allowed][np.argmin(np.abs(z[allowed] - goal))].round(6)
+
+    assert nearest(z <= 1 + 1e-9) == 1
+    assert {nearest(g * z <= z + 1e-9) for g in np.linspace(-2, 4, 13)} == {0, goal}
 
 
 def test_eq_13_needs_the_half():
@@ -140,6 +155,49 @@ def test_eq_27_is_a_doubled_logit():
     target = (x > 0.4).long()[None]
     doubled = sc.dice_loss(torch.sigmoid(2 * torch.logit(x))[None, None], target)
     torch.testing.assert_close(sc.focal_dice_loss(x[None, None], target), doubled)
+
+
+def test_the_stopping_rule_is_the_norm_of_the_batch():
+    """Steps until the 2-norm of the whole batch's residual is small; its 1-norm takes longer."""
+    scores, weights = random_grid(30, 40, seed=3)
+    system = sc.GridSystem([5 * w for w in weights])
+    steps = {2: None, 1: None}
+    for count in range(1, 200):
+        x, _ = sc.solve(system, scores, replace(sc.PUBLISHED_CG, tol=1e-30, max_iter=count))
+        residual = (scores - system @ x).flatten()
+        for norm in steps:
+            if steps[norm] is None and residual.norm(norm) < 1e-6 * scores.numel():
+                steps[norm] = count
+        if None not in steps.values():
+            break
+    _, info = sc.solve(system, scores, sc.PUBLISHED_CG)
+    assert int(info.iterations.max()) == steps[2] < steps[1]
+    _, both = sc.solve(
+        sc.GridSystem([5 * w.repeat(8, 1, 1) for w in weights]),
+        scores.repeat(8, 1, 1, 1),
+        sc.PUBLISHED_CG,
+    )
+    assert int(both.iterations.max()) < steps[2], "eight times the same image: looser for each"
+
+
+def test_published_experiments_are_repeated_as_the_code_has_them():
+    trained = [e for name, e in STREETS.items() if name in EXPERIMENTS]
+    assert trained and {e.steps_per_epoch for e in trained} == {156}
+    text, code = EXPERIMENTS["frames"], EXPERIMENTS["frames-code"]
+    assert text.windows == code.windows == (320, 256)
+    assert "sign, car, person" in str(text.data["cityscapes"])
+    assert "car, person, road" in str(code.data["cityscapes"])
+
+
+def test_revealed_pixels_add_up_to_a_tenth():
+    """Drawn anew at each of a hundred epochs, a thousandth at a time."""
+    fraction = EXPERIMENTS["horses"].with_options("weizmann").objective.fraction
+    generator = torch.Generator().manual_seed(0)
+    target, seen = torch.zeros(1, 200, 200, dtype=torch.long), []
+    for _ in range(100):
+        seen.append(reveal(target, fraction, generator=generator) != 255)
+    assert 0.0005 < seen[0].double().mean() < 0.002
+    assert 0.08 < torch.stack(seen).any(0).double().mean() < 0.12
 
 
 def test_theorem_2_2_needs_the_positive_diagonal():

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from nbgrader.apps import NbGraderApp
+
 from book.ext import softcut_course
 from coursework import build
 from softcut_lib.coursework import KEY, KEY_FILE
@@ -37,6 +39,8 @@ def test_the_guide_names_what_exists():
     for module, name in re.findall(r"python -m (\S+) (\w+)", GUIDE):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
         assert (ROOT / "notebooks" / f"{name}.ipynb").is_file()
+    commands = set(re.findall(r"`nbgrader ([a-z_]+)", GUIDE))
+    assert {"autograde", "generate_feedback", "export"} <= commands <= set(NbGraderApp.subcommands)
     assert set(re.findall(r"part\d_\w+", GUIDE)) <= set(build.assignments())
     assert f"show_solutions: {'false'}" in GUIDE
     for part in ("I", "II", "III", "IV", "V", "VI"):

@@ -15,10 +15,11 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import nbformat
 import pytest
 
-from book import pdf
+from book import pdf, slides
 from book.build import images_without_alt
 from book.plain import numbers
 from tests.browser.chromium import DESKTOP, PHONE, opened, served
+from tests.browser.decks import slides_of
 from tests.notebooks.scratch import NOTEBOOKS
 
 BOOK = os.environ.get("SOFTCUT_BOOK")
@@ -92,6 +93,7 @@ def test_links_lead_to_what_exists(links):
 def test_references_are_resolved_and_images_described(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert images_without_alt(text) == []
+    assert "output stderr" not in text, "a cell wrote warnings"
     prose = re.sub(r"<(script|style|pre).*?</\1>", "", text, flags=re.DOTALL)
     left = re.findall(r"\{(?:ref|eq|numref|cite:?\w*|prf:ref|doc)\}|\[\?\]|\?\?", prose)
     assert not left, f"unresolved references: {left[:5]}"
@@ -192,6 +194,30 @@ def test_a_chapter_is_printed_whole(browser, tmp_path):
     assert "∑" in text, "formulas are set"
     pictures = sum(len(sheet.images) for sheet in reader.pages)
     assert pictures >= len(re.findall(r"<figcaption", source))
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    """A folder with the slides of every chapter, from the outputs of this build."""
+    out = tmp_path_factory.mktemp("slides")
+    slides.write([path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))], out=out)
+    return out
+
+
+@pytest.mark.parametrize("chapter", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_slides_fit_their_frames(browser, decks, chapter):
+    with served(decks) as address, opened(browser, f"{address}{chapter}.slides.html") as tab:
+        seen = slides_of(tab)
+        assert len(seen) > 3 and all(slide["high"] <= 700 for slide in seen), seen
+        assert all(slide["wide"] <= 1 for slide in seen if not slide["scrolled"]), seen
+        scrolled = [slide["title"] for slide in seen if slide["scrolled"]]
+        assert len(scrolled) <= len(seen) / 10, f"too large: {scrolled}"
+        assert tab.query_selector(".room mjx-container") and not tab.query_selector("mjx-merror")
+        silent = "[...document.querySelectorAll('.room img')].filter(i => i.alt.length < 10).length"
+        assert tab.evaluate(silent) == 0
+        assert not tab.errors, tab.errors
+        allowed = (address, "data:", "blob:", "about:")
+        assert all(url.startswith(allowed) for url in tab.asked)
 
 
 def test_every_chapter_offers_its_notebook(links):

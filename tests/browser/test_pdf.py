@@ -1,8 +1,11 @@
 """`make pdf`: sheets in order, numbered, with an outline, and links that stay inside the file."""
 
+import base64
 import io
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from book import pdf
 from tests.browser import chromium
@@ -21,12 +24,35 @@ parts:
 """
 
 
+def drawing():
+    """A few colors, sharp edges."""
+    pixels = np.full((200, 300, 3), 255, np.uint8)
+    pixels[20:180, 40:44] = pixels[90:93, 10:290] = (33, 102, 172)
+    pixels[40:60, 100:200] = (178, 24, 43)
+    return Image.fromarray(pixels)
+
+
+def photograph():
+    """Many colors that change slowly."""
+    i, j = np.mgrid[:240, :320] / 240
+    waves = [np.sin(3 * i + k * j + k) + 0.2 * np.cos(40 * i * j) for k in (1, 2, 3)]
+    return Image.fromarray((127 + 90 * np.stack(waves, 2)).clip(0, 255).astype(np.uint8))
+
+
+def shown(picture):
+    file = io.BytesIO()
+    picture.save(file, format="webp", lossless=True)  # as the book's pages have them
+    content = base64.b64encode(file.getvalue()).decode()
+    width = picture.width
+    return f'<p><img width={width} alt="A picture." src="data:image/webp;base64,{content}"></p>'
+
+
 @pytest.fixture(scope="module")
 def bound(browser, tmp_path_factory):
     """(the sheets of a book of two pages, what was said)."""
     pypdf = pytest.importorskip("pypdf")
     folder = tmp_path_factory.mktemp("site")
-    long = "<p>Many words.</p>" * 90
+    long = "<p>Many words.</p>" * 90 + shown(drawing()) + shown(photograph())
     for name, other, title in (("one", "two", "First"), ("two", "one", "1. Second & last")):
         page = PAGE.format(name=name, other=other, title=title.replace("&", "&amp;"), middle=long)
         (folder / f"{name}.html").write_text(page)
@@ -96,6 +122,22 @@ def test_links_lead_to_sheets_or_out_of_the_book(bound):
     assert sorted(set(inside) - {at["First"]}) == sorted(
         {at["1. Second & last"], at["The end of 1. Second & last"]}
     )
+
+
+def test_pictures_and_words_take_little_room(bound):
+    """Drawings are kept to the pixel, photographs as JPEG; what is written on a sheet is packed."""
+    reader, _ = bound
+    found = [image for sheet in reader.pages for image in sheet.images]
+    kinds = [image.indirect_reference.get_object()["/Filter"] for image in found]
+    assert sorted(kinds) == ["/DCTDecode"] * 2 + ["/FlateDecode"] * 2
+    for image, kind in zip(found, kinds):
+        expected = photograph() if kind == "/DCTDecode" else drawing()
+        apart = np.abs(np.asarray(image.image.convert("RGB"), float) - np.asarray(expected, float))
+        assert apart.mean() < 2 if kind == "/DCTDecode" else not apart.any()
+        room = len(image.indirect_reference.get_object()._data)
+        assert room < apart.size / 8, f"{room} bytes for {apart.size} numbers"
+    for sheet in reader.pages:
+        assert sheet["/Contents"].get_object()["/Filter"] == "/FlateDecode"
 
 
 def test_what_is_missing_is_said(monkeypatch, tmp_path):

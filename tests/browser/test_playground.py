@@ -238,13 +238,15 @@ def test_fingers_draw(browser):
         assert page.evaluate(f"{PLAY}.seeds[108 * 160 + 80]") == 1
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", [DESKTOP, (710, 900), PHONE], ids=["desktop", "book", "phone"])
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_fits_and_follows_the_page(browser, size, mode):
     with opened(browser, html=page_html(DARK if mode == "dark" else ""), size=size) as page:
         ready(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert page.get_attribute(".softcut-playground", "data-mode") == mode
+        panel, table = (page.locator(s).bounding_box() for s in (".circuit", ".circuit table"))
+        assert table["x"] + table["width"] <= panel["x"] + panel["width"]
         assert page.locator("canvas").count() == 5
         for canvas in page.locator("canvas").all():
             assert len(canvas.get_attribute("aria-label")) > 10
@@ -329,9 +331,15 @@ def test_a_picture_of_ones_own(page):
     picture[:, :20] = (200, 30, 30, 255)  # the rest is transparent: white
     Image.fromarray(picture, "RGBA").save(file, "png")
     offer(page, "own.png", file.getvalue())
+    assert page.locator("select.picture").bounding_box()["width"] < 300
     assert "Nothing is marked yet" in message(page)
     rgb = np.array(page.evaluate(f"[...{PLAY}.circuit.rgb]")).reshape(30, 40, 3)
     assert rgb[5, 5].tolist() == [200, 30, 30] and rgb[5, 35].tolist() == [255] * 3
+    listed = "select.picture"
+    assert page.locator(f"{listed} option:checked").inner_text() == "own.png"
+    for name, width in (("Coffee", 160), ("own.png", 40)):
+        page.select_option(listed, label=name)
+        page.wait_for_function(f"{PLAY}.circuit.w === {width}")
 
 
 def test_every_bundled_picture_and_method_shows_a_mask(page):

@@ -127,6 +127,27 @@ def test_it_installs_what_it_carries(made, bare, tmp_path):
     assert int(elsewhere(bare, tmp_path, "-c", numbers).stdout) > 100
 
 
+COLAB = """
+import sys, types
+called = []
+place = types.ModuleType("google.colab")
+place.drive = types.SimpleNamespace(mount=called.append)
+place.output = types.SimpleNamespace(enable_custom_widget_manager=lambda: called.append("widgets"))
+sys.modules |= {"google": types.ModuleType("google"), "google.colab": place}
+"""
+
+
+@pytest.mark.parametrize("keep", ["", "/content/drive/MyDrive/softcut"])
+def test_in_colab_widgets_are_turned_on_and_the_drive_is_mounted(made, bare, tmp_path, keep):
+    code = COLAB + setup(made[QUICK]).replace('KEEP = ""', f"KEEP = {keep!r}")
+    after = "\nimport os\nprint(called, os.environ.get('SOFTCUT_RUNS'))"
+    done = elsewhere(bare, tmp_path, "-c", code + after)
+    assert done.returncode == 0, done.stderr
+    expected = ["widgets", "/content/drive"] if keep else ["widgets"]
+    told = f"{expected} {keep}/runs" if keep else f"{expected} None"
+    assert done.stdout.splitlines()[-1] == told
+
+
 def test_each_brings_the_networks_that_it_loads(made, bare, tmp_path):
     """Also where another chapter, which needs none, has installed the library."""
     assert "NETWORKS = []" in setup(made[QUICK])
@@ -222,7 +243,6 @@ def test_it_runs_at_both_ends_of_the_ranges(made, tmp_path, end):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.slow
 def test_an_assignment_runs_elsewhere(bare, tmp_path):
     """A student's notebook in its Colab form, with answers, from what it carries alone."""
     from coursework import build

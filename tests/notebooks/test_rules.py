@@ -111,6 +111,17 @@ def test_figures_are_one_library_call_with_alt_text(name):
         assert figure is None or figure.get("caption"), f"{name}: a numbered figure has no caption"
 
 
+def test_what_can_be_moved_has_a_slider():
+    """Conductance, steps, tolerance, lambda, sigma, temperature and threshold."""
+    moved = set()
+    for cell in (cell for name in NAMES for cell in code_cells(name)):
+        for function, call in calls(cell):
+            if function == "show.explore":
+                moved |= {keyword.arg for keyword in call.keywords}
+    wanted = {"siemens", "step", "tolerance", "λ", "sigma_color", "temperature", "threshold"}
+    assert wanted <= moved
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_is_in_the_table_of_contents(name):
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())

@@ -98,6 +98,19 @@ def test_live_sliders_draw_when_they_move():
     assert img["src"] == expected.url and img["alt"] == expected.alt
 
 
+def test_live_sliders_are_frames_where_the_book_is_built(monkeypatch):
+    """The same call on a page without a kernel: the ends and what lies between, no widget."""
+    monkeypatch.setenv("SOFTCUT_STATIC", "1")
+    frames = show.explore(line, slope=range(101), height=[0.5, 1.0], alt=ALT, live=True)
+    assert 20 <= len(frames.pictures) <= 25
+    slopes, heights = frames.sliders.values()
+    assert (slopes[0], slopes[-1], heights) == (0, 100, [0.5, 1.0])
+    gaps = [b - a for a, b in zip(slopes, slopes[1:])]
+    assert max(gaps) - min(gaps) <= 1
+    few = show.explore(line, slope=[3, 7], height=[1.0], alt=ALT, live=True)
+    assert few.sliders == {"slope": [3, 7], "height": [1.0]}
+
+
 def test_live_sliders_name_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(ModuleNotFoundError, match=r"softcut-lib\[widgets\]"):

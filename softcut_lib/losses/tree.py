@@ -28,7 +28,8 @@ def tree_energy_loss(prob, affinity, *, seeds=None, roi=None, form="detached", c
 
     detached:   Y is a constant, a target, and the gradient is sign(S_p - Y_p) / |U|.
     published:  the gradient flows through Y as well, as in the authors' code: all pixels of a
-                region are then pulled, the labelled ones too.
+                region are then pulled, the labelled ones too. (Theirs also moves the features of
+                the second tree, which here are constant.)
 
     Args:
         prob: (B, L, *grid) probabilities that sum to 1 at every pixel, any L; L = 1 is one

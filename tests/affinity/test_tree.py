@@ -13,6 +13,7 @@ from softcut_lib.theorems.affinity import (
 )
 from softcut_lib.theorems.trees import tree_affinity_is_the_sum_over_paths
 from tests.affinity.kinds import random_image, random_maps
+from tests.elsewhere import DEVICE, Elsewhere, away, here
 
 
 @pytest.fixture
@@ -116,6 +117,18 @@ def test_a_long_path_keeps_its_digits_in_float32():
     torch.testing.assert_close(affinity.matmul(maps).double(), exact, rtol=1e-5, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert affinity.matmul(maps.half()).dtype == torch.float32
+
+
+def test_another_device():
+    """Walked on the CPU, but what comes back lies where the maps and the image lie."""
+    image, maps = random_image(2, 3, 5, 6), random_maps(2, 2, 5, 6)
+    exact = sc.TreeAffinity(image)
+    with Elsewhere():
+        affinity = sc.TreeAffinity(away(image))
+        product, degree = affinity.matmul(away(maps)), affinity.degree
+    assert product.device == degree.device == DEVICE
+    torch.testing.assert_close(here(product), exact.matmul(maps))
+    torch.testing.assert_close(here(degree), exact.degree)
 
 
 def test_it_stands_in_other_losses():

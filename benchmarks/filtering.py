@@ -9,6 +9,7 @@ network's training step (`loss_step`). The results go to book/results/filtering-
 chapter 14 reads.
 
 Peer: `pip install pydensecrf2` (it imports as pydensecrf, and is compiled when it is installed).
+KeOps, which sums the exact kernel on a GPU, is timed where it is installed and there is one.
 """
 
 import argparse
@@ -113,18 +114,47 @@ class Peer:
         return self.matmul(torch.ones(1, 1, *self.shape[1:]))
 
 
+class OnGPU:
+    """An affinity of a GPU as one of the CPU: maps are copied there and back."""
+
+    def __init__(self, image):
+        self.inner = sc.KeOpsAffinity(image.cuda(), **SIGMAS)
+
+    def matmul(self, maps):
+        return self.inner.matmul(maps.cuda()).cpu()
+
+    @property
+    def degree(self):
+        return self.inner.degree.cpu()
+
+
 @dataclass(frozen=True)
 class Method:
-    """One way to filter; `build(image)` gives an affinity."""
+    """One way to filter; `build(image)` gives an affinity, `missing()` why there is none here."""
 
     name: str
     note: str
     build: callable
     ours: bool = True
+    missing: callable = lambda: None
 
 
 def _lattice(**options):
     return lambda image: sc.LatticeAffinity(image, **SIGMAS, **options)
+
+
+def missing_peer():
+    """Why the peer is left out, or None."""
+    if importlib.util.find_spec("pydensecrf") is None:
+        return f"{PEER} is not installed: pip install {PEER}"
+    return None
+
+
+def missing_keops():
+    """Why KeOps is left out, or None."""
+    if importlib.util.find_spec("pykeops") is None:
+        return 'KeOps is not installed: pip install "softcut-lib[keops]"'
+    return None if torch.cuda.is_available() else "KeOps is timed on a GPU, and there is none"
 
 
 METHODS = [
@@ -138,20 +168,18 @@ METHODS = [
     ),
     Method("dense", "every pair", lambda image: sc.DenseAffinity(image, **SIGMAS)),
     Method(
-        PEER, "C++ lattice; apply is a whole mean-field step, build includes the degree",
-        Peer, ours=False,
+        "KeOps, GPU", "every pair, on the GPU, copies of the maps included",
+        OnGPU, missing=missing_keops,
     ),
     Method(
-        ONE_BY_ONE, "the same, one step for each label beside the rest", Peer, ours=False,
+        PEER, "C++ lattice; apply is a whole mean-field step, build includes the degree",
+        Peer, ours=False, missing=missing_peer,
+    ),
+    Method(
+        ONE_BY_ONE, "the same, one step for each label beside the rest",
+        Peer, ours=False, missing=missing_peer,
     ),
 ]  # fmt: skip
-
-
-def missing():
-    """Why the peer is left out, or None."""
-    if importlib.util.find_spec("pydensecrf") is None:
-        return f"{PEER} is not installed: pip install {PEER}"
-    return None
 
 
 def parts(method, image, maps):
@@ -222,10 +250,10 @@ def main(argv=None):
     from .loss_step import shares
 
     options = parse(sys.argv[1:] if argv is None else argv)
-    lacking = missing()
-    chosen = [m for m in METHODS if m.name in options.methods and (m.ours or not lacking)]
-    if lacking and {PEER, ONE_BY_ONE} & set(options.methods):
-        print(f"left out: {lacking}")
+    wanted = [m for m in METHODS if m.name in options.methods]
+    chosen = [m for m in wanted if not m.missing()]
+    for why in dict.fromkeys(m.missing() for m in wanted if m.missing()):
+        print(f"left out: {why}")
     command = shlex.join(["python", "-m", "benchmarks.filtering", *(argv or sys.argv[1:])])
     session = describe_session(command)
     store = Store(runs_folder() / "benchmarks", session, vars(options), fresh=options.fresh)
@@ -239,7 +267,7 @@ def main(argv=None):
                 )
             unit = f"{unit}, loss"
             if options.loss and size == max(options.sizes) and unit not in store.units:
-                found = shares(size, threads, seconds=options.seconds, peer=not lacking)
+                found = shares(size, threads, seconds=options.seconds, peer=not missing_peer())
                 store.add(unit, "loss", list(found))
             print(unit, "done", flush=True)
     write_json(options.output, contents(options, store, chosen, time.monotonic() - start))
@@ -250,6 +278,7 @@ def main(argv=None):
 
 def contents(options, store, chosen, wall):
     """The results file."""
+    lacking = missing_peer()
     return {
         "schema": 1,
         "about": "Gaussian filtering of a photograph: time to build and apply, and accuracy",
@@ -257,7 +286,7 @@ def contents(options, store, chosen, wall):
         "image": "scikit-image's coffee cup, resized",
         "sigmas": SIGMAS,
         "methods": [{"name": m.name, "note": m.note, "ours": m.ours} for m in chosen],
-        "peers": {PEER: {"missing": missing(), "version": None if missing() else version(PEER)}},
+        "peers": {PEER: {"missing": lacking, "version": None if lacking else version(PEER)}},
         "machine": describe_machine() | {"cores": os.cpu_count()},
         "sessions": store.sessions,
         "wall_time_s": round(wall, 1),

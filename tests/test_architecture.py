@@ -30,7 +30,7 @@ ARROWS = {
 }
 EXTRAS = set(
     "lightning torchmetrics tqdm pooch safetensors sklearn cvxpy cvxpylayers ipywidgets anywidget "
-    "IPython monai triton torchvision pydensecrf".split()
+    "IPython monai triton torchvision pydensecrf pykeops".split()
 )
 
 

@@ -1,1 +1,1 @@
-"""Gaussian kernels over an image's pixels, as operators never written down (chapter 14)."""
+"""Kernels over an image's pixels, as operators never written down (chapters 14 and 15)."""

@@ -1,9 +1,9 @@
 """What every affinity is: an operator W on maps, W_pq = exp(-|f_p - f_q|^2 / 2) (chapter 14).
 
 f_p stacks a pixel's colour over sigma_color and its place over sigma_space. W has N^2 entries for
-N pixels, so an affinity never holds it: it multiplies. `DenseAffinity` does so exactly,
-`NystromAffinity` through landmarks, `LatticeAffinity` by splatting, blurring and slicing; a loss
-takes any of the three.
+N pixels, so an affinity never holds it: it multiplies. `DenseAffinity` does so exactly (and
+`KeOpsAffinity`, an extra), `NystromAffinity` through landmarks, `LatticeAffinity` by splatting,
+blurring and slicing; a loss takes any of them. `TreeAffinity` has another W, of the same protocol.
 """
 
 from contextlib import nullcontext

@@ -26,6 +26,7 @@ EXTRAS = {
     "train": "softcut train, evaluate, export, reproduce; chapters 10 to 12",
     "widgets": "sliders and the playground in a notebook",
     "chapters": "GrabCut in chapter 1, program layers in chapter 8",
+    "keops": "KeOpsAffinity, exact affinities on a GPU",
     "book": "make book, make lab",
     "coursework": "make coursework",
     "bench": "make bench",

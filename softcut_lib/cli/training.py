@@ -158,6 +158,9 @@ def _describe(name, experiment):
     )
     if experiment.decodes:
         print(f"  trains nothing: the networks of {experiment.decodes}, by {experiment.decode}")
+    if experiment.strengths:
+        factors = ", ".join(f"{factor:g}" for factor in experiment.strengths)
+        print(f"  its strengths times one of {factors}, chosen by each run's validation images")
     for data, entry in experiment.data.items():
         changed = ", ".join(f"{key} {value}" for key, value in entry.settings.items())
         print(f"  --data {data:12} {entry.about}{f' ({changed})' if changed else ''}")

@@ -65,7 +65,7 @@ def normalized_cut_loss(prob, affinity, *, seeds=None, roi=None, classes="all", 
     if classes == "present" and seeds is None:
         raise ValueError('classes="present" needs seeds: they say which classes an image has')
     sets, seen = soft_sets(prob, seeds=seeds, roi=roi, check_values=check_values)
-    degree = _degree(affinity, sets, roi)
+    degree = region_degree(affinity, sets, roi)
     terms = 1 - _share(association(sets, affinity), (degree * sets).flatten(2).sum(2))
     if classes == "present":
         terms = torch.where(seen, terms, 0)
@@ -145,7 +145,7 @@ def normalized_cut_gradient(sets, affinity, *, roi=None):
         >>> normalized_cut_gradient(torch.full((1, 2, 1, 4), 0.5), W)[0, 0]     # -d / sum of d
         tensor([[-0.2500, -0.2500, -0.2500, -0.2500]])
     """
-    degree, product = _degree(affinity, sets, roi), affinity.matmul(sets)
+    degree, product = region_degree(affinity, sets, roi), affinity.matmul(sets)
     volume = (degree * sets).flatten(2).sum(2)
     share = _share((sets * product).flatten(2).sum(2), volume)
     scale = _share(torch.ones_like(volume), volume)
@@ -161,7 +161,8 @@ def _share(within, volume):
     return torch.where(full, within / torch.where(full, volume, 1), 0)
 
 
-def _degree(affinity, sets, roi):
+def region_degree(affinity, sets, roi):
+    """d = W roi, the degree within a region of interest; that of the image if None."""
     check_affinity(affinity)
     if roi is None:
         return affinity.degree.to(sets.dtype)

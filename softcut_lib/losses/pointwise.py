@@ -31,6 +31,10 @@ def partial_cross_entropy(
     part revealed its mean over the draws is the full one. No labelled pixel at all: zero,
     with zero gradient.
 
+    Value: 0 (right and sure of it) upwards without bound; log L where all labels are held equally
+    likely, log 2 for L = 1. Sign: to be minimized. Reduction: mean over the labelled pixels of the
+    batch, so that an image with more of them weighs more.
+
     Args:
         logits: (B, L, *grid) scores (any real), or probabilities if not `from_logits`; L = 1
             is one sigmoid channel (the foreground's), else softmax over the L labels.

@@ -9,6 +9,8 @@ from softcut_lib.show.figures import curves
 from softcut_lib.show.tables import table
 from softcut_lib.train.counterparts import DATA, to_fill
 from softcut_lib.train.results import papers
+from softcut_lib.train.seeds import runs_of
+from softcut_lib.train.sweep import validation_iou
 
 __all__ = [
     "clustering_table",
@@ -16,6 +18,7 @@ __all__ = [
     "length_table",
     "paper_table",
     "shares_table",
+    "strength_table",
     "weight_curves",
     "weight_table",
 ]
@@ -130,6 +133,38 @@ def weight_curves(content):
         first["weights"], lines, xlabel="weight of the regularizer", ylabel="mean IoU", log="x",
         markers=True, alt=f"Mean intersection over union over the regularizer's weight: {words}.",
     )  # fmt: skip
+
+
+def strength_table(content, *, names, caption=""):
+    """What a dense CRF behind a network changes, at the strength that validation chose for it.
+
+    Args:
+        content: of a results file of `scribbles-crf` or its like, or None.
+        names: model -> words, in the order of the table.
+        caption: a sentence above the table.
+
+    Returns:
+        A `Table`: for every model the factor chosen for each seed, the validation mIoU without the
+        CRF and with it, the test mIoU with it (means over the seeds).
+
+    Example:
+        >>> strength_table(None, names={})
+        trained with
+        no recorded runs in this copy
+    """
+    rows = []
+    for model, words in names.items():
+        runs = [run for run in runs_of(content, model).values() if "strength" in run]
+        if runs:
+            chosen = ", ".join(f"{run['strength']['chosen']:g}" for run in runs)
+            before = fmean(validation_iou(run) for run in runs)
+            after = fmean(max(run["strength"]["val"]) for run in runs)
+            tested = fmean(run["summary"]["iou"] for run in runs)
+            rows.append([words, chosen, before, after, tested])
+    if not rows:
+        return table(["trained with"], [["no recorded runs in this copy"]], caption=caption)
+    header = ["trained with", "strength, by seed", "validation mIoU", "after CRF"]
+    return table([*header, "test mIoU after CRF"], rows, caption=caption)
 
 
 def length_table(found, *, names, caption=""):

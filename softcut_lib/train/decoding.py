@@ -2,16 +2,20 @@
 
     mask = decode(scores, weights),     e.g. the minimum cut of the scores *before* the cut.
 
-Chapters 10 to 12; the thesis' experiments 8 and 9, and a question to its experiment 11.
+A decoder that has strengths is tested at the one that validation images choose. Chapters 10 to 12
+and 15; the thesis' experiments 8 and 9, and a question to its experiment 11.
 """
 
 from __future__ import annotations
+
+from statistics import fmean
 
 import torch
 
 from softcut_lib.train.evaluation import evaluate, summarize, through_windows
 from softcut_lib.train.fitting import run_name, split_of
 from softcut_lib.train.runs import runs_folder
+from softcut_lib.train.sweep import best_place
 
 
 def retested(
@@ -34,7 +38,8 @@ def retested(
 
     Returns:
         The record with another test and summary, and in its options decode and tested ("whole
-        frames"), where they differ; and with what the experiment measures besides.
+        frames"), where they differ; with `chosen_strength` as ``strength`` where the experiment has
+        several; and with what it measures besides.
     """
     from softcut_lib.train.experiments import load_model
 
@@ -45,6 +50,13 @@ def retested(
         with torch.no_grad():
             if model(items[0]["image"][None]).weights is None:
                 return None
+    further = {}
+    if decode is not None and settings.strengths:
+        known = split_of(settings, record, "val")
+        further["strength"] = chosen_strength(
+            model, known, settings, device=device, progress=progress
+        )
+        model.strength = further["strength"]["chosen"]
     test = evaluate(
         through_windows(model, None if whole else settings.windows), items, settings.objective,
         device=device, metric=settings.metric, counts=settings.counts, progress=progress,
@@ -54,9 +66,9 @@ def retested(
         options["decode"] = decode
     if whole and settings.windows is not None:
         options["tested"] = "whole frames"
-    further = {}
     if settings.measure is not None:
-        further = settings.measure(model, {"val": split_of(settings, record, "val"), "test": items})
+        sets = {"val": split_of(settings, record, "val"), "test": items}
+        further |= settings.measure(model, sets)
     return {
         **record,
         **further,
@@ -65,3 +77,33 @@ def retested(
         "summary": summarize(test),
         "test": test,
     }
+
+
+def chosen_strength(model, items, settings, *, device="cpu", progress=False) -> dict:
+    """How strong a decoder should be: tried on validation images, the best mean IoU wins.
+
+    chosen = argmax over s of mean IoU of the masks that the decoder gives at s times its strengths,
+
+    the first where several are best; all else stays, and the network with it.
+
+    Args:
+        model: a trained network with a decoder; its attribute ``strength`` is the factor, and ends
+            as the last one tried.
+        items: the validation images with masks; nothing else is looked at.
+        settings: the experiment's settings, with ``strengths``.
+        device: "cpu" or "cuda".
+        progress: a bar on the error stream.
+
+    Returns:
+        dict: strengths, val (mean IoU at each), chosen.
+    """
+    val = []
+    for strength in settings.strengths:
+        model.strength = strength
+        found = evaluate(
+            through_windows(model, settings.windows), items, settings.objective, device=device,
+            metric=settings.metric, progress=progress,
+        )  # fmt: skip
+        val.append(fmean(found["iou"]))
+    strengths = list(settings.strengths)
+    return {"strengths": strengths, "val": val, "chosen": strengths[best_place(val)]}

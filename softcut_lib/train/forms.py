@@ -64,6 +64,8 @@ class Experiment:
             batch, and tested on the frame that `Windowed` puts together; None for whole images.
         decodes: name of the experiment whose trained networks are tested here; nothing is trained.
         decode: their decoder, see `CutNet`.
+        strengths: factors of the decoder's strengths, one of which each run's validation images
+            choose, see `chosen_strength`; none takes the strengths as they are.
         counts: whether every image's pixels of each label are recorded, for `pooled_iou`.
         measure: ``measure(model, sets) -> dict``, further numbers of a trained network; ``sets``
             has its images by split. They become part of the record.
@@ -88,6 +90,7 @@ class Experiment:
     windows: tuple[int, int] | None = None
     decodes: str | None = None
     decode: str | None = None
+    strengths: tuple[float, ...] = ()
     counts: bool = False
     measure: Callable | None = None
     conclude: Callable | None = None

@@ -7,10 +7,12 @@ a full mask made from an image and its scribbles. sigma_color is in 0..255, sigm
 from __future__ import annotations
 
 from softcut_lib.affinity.lattice import LatticeAffinity
+from softcut_lib.affinity.tree import TreeAffinity
 from softcut_lib.grid.weights import image_weights
 from softcut_lib.losses.balanced import kernel_cut_loss, normalized_cut_loss
 from softcut_lib.losses.clustering import kmeans_loss
 from softcut_lib.losses.crf import dense_crf_loss, gated_crf_loss
+from softcut_lib.losses.tree import tree_energy_loss
 from softcut_lib.weak.graphcut import grabcut_proposal, graph_cut_proposal
 from softcut_lib.weak.proposals import kernel_cut, seeded_normalized_cut
 
@@ -36,6 +38,10 @@ def _gated_crf(prob, image, seeds, **options):
     return gated_crf_loss(prob, image, seeds=seeds, **options)
 
 
+def _tree_energy(prob, image, seeds, form="detached", **options):
+    return tree_energy_loss(prob, TreeAffinity(image, **options), seeds=seeds, form=form)
+
+
 def _kmeans(prob, image, seeds):
     # colors in 0..1 make its value and its gradient of the size of the others'
     return kmeans_loss(prob, image / 255, seeds=seeds)
@@ -46,6 +52,7 @@ REGULARIZERS = {
     "dense-crf": _dense_crf,
     "kernel-cut": _kernel_cut,
     "gated-crf": _gated_crf,
+    "tree-energy": _tree_energy,
     "k-means": _kmeans,
 }
 PROPOSALS = ("grabcut", "seeded-normalized-cut", "kernel-cut")

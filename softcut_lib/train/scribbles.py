@@ -118,8 +118,8 @@ class ScribbleNet(CutNet):
     Args:
         net, cut: as in `CutNet`.
         supervision: `Supervision`.
-        decode: None, "mean_field" for a dense CRF (`crf_options` to `crf_kernels`), or as in
-            `CutNet`.
+        decode: None, "mean_field" for a dense CRF (`crf_options` to `crf_kernels`, the strengths of
+            both kernels times the attribute `strength`, 1 at first), or as in `CutNet`.
 
     Example:
         >>> from softcut_lib import BasicNet
@@ -133,6 +133,7 @@ class ScribbleNet(CutNet):
         self.decode = decode
         self.supervision = supervision
         self.crf_options = crf_options or {}
+        self.strength = 1.0
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def forward(self, image):
@@ -154,6 +155,7 @@ class ScribbleNet(CutNet):
         from_logits = getattr(self.cut, "output", "scores") == "scores"
         maps = prediction.output if from_logits else prediction.prob
         kernels = crf_kernels(255 * image, **{"kind": LatticeAffinity, **self.crf_options})
+        kernels = [(self.strength * strength, kernel) for strength, kernel in kernels]
         return harden(mean_field(maps, kernels, from_logits=from_logits))
 
 

@@ -2,7 +2,8 @@
 
     chosen weight = argmax over the weights of mean IoU on the *validation* images, over all seeds,
 
-of the network that each run kept. Test images take no part; their IoU is recorded beside it.
+of the network that each run kept. Test images take no part; their IoU is recorded beside it. The
+strength of a CRF behind a network is chosen by the same rule, for each run by itself.
 """
 
 from __future__ import annotations
@@ -63,8 +64,17 @@ def _choice(sweep):
         return result | {"val": [], "test": [], "chosen": None, "model": None}
     result["val"] = [fmean(validation_iou(own[s]) for s in seeds) for own in runs]
     result["test"] = [fmean(own[s]["summary"]["iou"] for s in seeds) for own in runs]
-    best = max(range(len(weights)), key=result["val"].__getitem__)
+    best = best_place(result["val"])
     return result | {"chosen": weights[best], "model": models[best]}
+
+
+def best_place(val) -> int:
+    """Where the validation IoU is largest; the first of several, which is the weakest setting.
+
+    >>> best_place([0.5, 0.7, 0.7])
+    1
+    """
+    return max(range(len(val)), key=val.__getitem__)
 
 
 def by_length(files, lengths, *, experiment="scribbles", data="weizmann") -> dict:

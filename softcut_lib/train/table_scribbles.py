@@ -3,7 +3,8 @@
 A row is a network and what it is shown and told; the tables 1 to 3 of Tang et al. 2018 in small,
 on synthetic horses, on the photographs at 80 x 104, and on CamVid with its eleven classes. Those
 that end in "-crf", "-lambda" and "-clustering" train what "scribbles" does, and no more: networks
-followed by a dense CRF, the choice of a weight on validation images, energies of clusterings.
+followed by a dense CRF, its strength or a weight chosen on validation images, energies of
+clusterings.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from softcut_lib.train.sweep import chosen_weights
 
 SIZE = (80, 104)
 CRF = {"bilateral": 1.0, "spatial": 0.5, "sigma_space": 20.0, "sigma_near": 1.0}
+STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0)  # times those of CRF, or of DeepLab on VOC
 LENGTHS = {"spots": 0.0, "quarter": 0.25, "half": 0.5, "whole": 1.0}
 WEIGHTS = (0.1, 0.3, 3.0, 10.0)
 
@@ -50,6 +52,7 @@ SUPERVISIONS = {
     ),
     **_ways("crf", "dense CRF loss", regularizer="dense-crf"),
     "gated": ("+ gated CRF loss", Supervision(regularizer="gated-crf", weight=0.1)),
+    "tree": ("+ tree energy loss", Supervision(regularizer="tree-energy", weight=0.4)),
     "kernel": ("+ kernel cut loss", Supervision(regularizer="kernel-cut")),
     "grabcut": ("GrabCut proposals", Supervision("grabcut")),
     "seeded-nc": ("seeded normalized cut proposals", Supervision("seeded-normalized-cut")),
@@ -94,6 +97,14 @@ NETS = {
     "atrous-plain": ("dilated net without branches", _atrous_plain, (*COMPARED, "nel", "nc-nel")),
     "softcut": ("small U-Net and edge net, soft cut", _soft, COMPARED),
 }
+# what is asked of two rows: the second's mIoU minus the first's
+PAIRS = [("unet-pce", f"unet-{name}") for name in (
+    "masks", "nel", "nc", "crf", "gated", "tree", "kernel", "grabcut", "seeded-nc", "kernel-cut",
+    "alternating",
+)]  # fmt: skip
+PAIRS += [("unet-crf", "unet-nc"), ("unet-nc", "unet-nc-joint"), ("unet-nc", "unet-nc-free")]
+PAIRS += [(f"{net}-pce", f"{net}-nc") for net in ("atrous", "atrous-plain", "softcut")]
+PAIRS += [("atrous-plain-nc-nel", "atrous-nc-nel")]
 
 
 def rows(labels: int, nets=NETS, known=EVERY, crf=CRF) -> dict[str, Model]:
@@ -103,7 +114,7 @@ def rows(labels: int, nets=NETS, known=EVERY, crf=CRF) -> dict[str, Model]:
         labels: L of the scores.
         nets: as `NETS`.
         known: name -> (words, `Supervision`) of all that a net may name.
-        crf: options of the dense CRF that may follow.
+        crf: options of the dense CRF that may follow; its strengths are those of the factor 1.
     """
     return {
         f"{net}-{name}": Model(
@@ -213,9 +224,9 @@ SCRIBBLES = {
 
 
 def then_crf(name, experiment):
-    """The same networks, tested with a dense CRF behind them."""
+    """The same networks, tested with a dense CRF behind them, as strong as validation likes it."""
     title = f"{experiment.title}, then a dense CRF"
-    return replace(experiment, title=title, decodes=name, decode=MEAN_FIELD)
+    return replace(experiment, title=title, decodes=name, decode=MEAN_FIELD, strengths=STRENGTHS)
 
 
 def only(experiment, names, **changes):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ SIZE = (12, 15)
 
 def test_a_run_writes_its_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SOFTCUT_RUNS", str(tmp_path))
-    monkeypatch.setattr(filtering, "missing", lambda: "pydensecrf2 is not installed: pip install")
+    for name in ("pydensecrf", "pykeops"):
+        monkeypatch.setitem(sys.modules, name, None)
     threads = torch.get_num_threads()
     file = tmp_path / "filtering.json"
     try:
@@ -36,9 +38,11 @@ def test_a_run_writes_its_rows(tmp_path, monkeypatch, capsys):
         )
     finally:
         torch.set_num_threads(threads)
-    assert "left out: pydensecrf2" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "left out: pydensecrf2" in told and "left out: KeOps is not installed" in told
     found = json.loads(file.read_text())
-    ours = {m.name for m in filtering.METHODS if m.ours}
+    ours = {m.name for m in filtering.METHODS if not m.missing()}
+    assert {"lattice, sym", "dense"} <= ours and filtering.PEER not in ours
     rows = found["rows"]
     assert {r["method"] for r in rows} == ours
     assert len(rows) == len(ours) * len(filtering.LABELS) * 2

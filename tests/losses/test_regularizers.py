@@ -32,6 +32,16 @@ LOSSES = {
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
+@pytest.mark.parametrize(
+    "name",
+    "partial_cross_entropy normalized_cut_loss kernel_cut_loss potts_loss laplacian_loss "
+    "dense_crf_loss gated_crf_loss kmeans_loss absent_label_loss tree_energy_loss".split(),
+)
+def test_value_sign_and_reduction_are_stated(name):
+    words = getattr(sc, name).__doc__
+    assert all(what in words for what in ("Value:", "Sign:", "Reduction:"))
+
+
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(14)

@@ -127,7 +127,8 @@ def test_wrong_options_are_named(options, message):
 
 
 def test_deeplab_names_its_install_line_without_torchvision(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)
+    for name in ("torchvision", "torchvision.models"):  # the second may have been loaded before
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match="pip install torchvision"):
         deeplab_resnet(2)
 

@@ -5,12 +5,13 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.losses.pointwise import partial_cross_entropy
+from softcut_lib.train.decoding import chosen_strength
 from softcut_lib.train.evaluation import evaluate
 from softcut_lib.train.experiments import EXPERIMENTS, build_model
 from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
 from softcut_lib.train.scribbled import Crops, Resized, Scribbled, pack, unpack
 from softcut_lib.train.scribbles import FromScribbles, ScribbleNet, ScribbleOutput, Supervision
-from softcut_lib.train.table_scribbles import SUPERVISIONS
+from softcut_lib.train.table_scribbles import PAIRS, SUPERVISIONS
 
 
 def scene(batch=2, seed=0):
@@ -194,6 +195,31 @@ def test_mean_field_decodes_with_the_image():
     assert with_crf > evaluate(net, [item], FromScribbles(0))["iou"][0]
 
 
+@pytest.mark.parametrize("wrong", [0.0, 0.1])
+def test_validation_chooses_how_strong_the_crf_is(wrong):
+    """A network that is right wants the weakest; one with many lonely errors wants a strong one."""
+    image, mask, _ = scene(1)
+    errors = torch.rand(24, 32, generator=torch.Generator().manual_seed(0)) < wrong
+    scores = torch.where(errors, -1.0, 1.0) * (2.0 * mask[:, None] - 1)
+
+    class Fixed(torch.nn.Module):
+        def forward(self, image):
+            return scores.float()
+
+    net = ScribbleNet(Fixed(), supervision=Supervision(), decode="mean_field").eval()
+    items = [{"image": image[0], "target": mask[0], "name": "a"}]
+    settings = EXPERIMENTS["scribbles-crf"]
+    found = chosen_strength(net, items, settings)
+    assert found["strengths"] == list(settings.strengths) == sorted(settings.strengths)
+    for strength, val in zip(found["strengths"], found["val"], strict=True):
+        net.strength = strength
+        again = evaluate(net, items, settings.objective)["iou"][0]
+        assert val == pytest.approx(again)
+    assert found["val"][found["strengths"].index(found["chosen"])] == max(found["val"])
+    assert found == chosen_strength(net, items, settings)
+    assert (found["chosen"] == min(found["strengths"])) == (wrong == 0)
+
+
 def test_scribbled_data_are_drawn_once_and_resized():
     horses = sc.SyntheticHorses("train", count=3)
     data = Scribbled(horses, size=(48, 64), width=1.0)
@@ -239,6 +265,7 @@ def test_drawn_scribbles_are_taken_as_they_are():
     "model",
     [
         "unet-nc",
+        "unet-tree",
         "atrous-pce",
         "unet-only-kmeans",
         pytest.param("softcut-crf", marks=pytest.mark.slow),  # compiles the solver's kernels
@@ -258,6 +285,11 @@ def test_several_classes_have_their_own_rows():
     net = build_model("scribbles-camvid", "unet-nc-nel", seed=0)
     assert net(torch.zeros(1, 3, 16, 16)).prob.shape == (1, 11, 16, 16)
     assert set(EXPERIMENTS["scribbles-camvid"].models) == set(EXPERIMENTS["scribbles"].models)
+
+
+def test_rows_are_compared_that_exist():
+    named = {model for pair in PAIRS for model in pair}
+    assert named <= set(EXPERIMENTS["scribbles"].models) and len(PAIRS) == len(set(PAIRS))
 
 
 def test_derived_experiments_share_the_runs_of_scribbles():
@@ -322,7 +354,7 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
         tmp_path / "r.json", rows, experiment=("tiny-scribbles", tiny), data="tiny", session=session
     )
     assert read_results(tmp_path / "r.json") == written and written["rows"][0]["model"] == "unet-nc"
-    crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field")
+    crf = replace(tiny, decodes="tiny-scribbles", decode="mean_field", strengths=(0.25, 1.0, 4.0))
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", crf)
     sweep = replace(
         tiny, decodes="tiny-scribbles", conclude=EXPERIMENTS["scribbles-lambda"].conclude
@@ -350,6 +382,16 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
         pairs = zip(energies[name], energies[f"{name}_algorithm"], strict=True)
         assert sum(low <= high + 1e-3 for high, low in pairs) >= 10
     after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
+    choice = after["strength"]
+    assert choice["chosen"] == choice["strengths"][choice["val"].index(max(choice["val"]))]
+
+    def other_tests(split, scale=1.0):
+        return load("train").items if split == "test" else load(split)
+
+    changed = replace(crf, data={"tiny": Data("other test images", other_tests)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-crf", changed)
+    blind = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
+    assert blind["strength"] == choice and blind["test"]["iou"] != after["test"]["iou"]
     assert after["experiment"] == "tiny-crf" and after["options"]["decode"] == "mean_field"
     assert after["test"]["loss"] == whole["test"]["loss"]  # of the probabilities before the CRF
     assert after["test"]["iou"] != whole["test"]["iou"]

@@ -67,6 +67,17 @@ def test_tables_of_the_sweep_mark_the_choice():
         show.weight_curves({"conclusion": {}})
 
 
+def test_table_of_strengths_reads_what_each_run_chose():
+    rows = []
+    for seed, val in ((0, [0.5, 0.7]), (1, [0.8, 0.6])):
+        chosen = {"strengths": [0.5, 1.0], "val": val, "chosen": [0.5, 1.0][val.index(max(val))]}
+        rows.append(row("unet-pce", seed, 0.6 + seed / 10, 0.55) | {"strength": chosen})
+    rows.append(row("unet-nc", 0, 0.6, 0.5))  # recorded before strengths were chosen
+    names = {"unet-nc": "NC", "unet-pce": "pCE", "unet-crf": "none"}
+    table = show.strength_table({"rows": rows}, names=names)
+    assert table.rows == [["pCE", "1, 0.5", "0.650", "0.750", "0.550"]]
+
+
 def test_energies_of_networks_stand_beside_the_algorithms():
     def energies(cut):
         return {"name": ["a", "b"], "normalized_cut": [cut, cut], "kmeans": [100.0, 200.0],

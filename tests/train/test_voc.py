@@ -12,6 +12,7 @@ from softcut_lib.train.experiments import EXPERIMENTS
 from softcut_lib.train.metrics import label_counts, pooled_iou
 from softcut_lib.train.results import read_results
 from softcut_lib.train.scribbled import unpack
+from softcut_lib.train.table_scribbles import STRENGTHS
 from softcut_lib.train.table_voc import EVERY_NTH, LARGEFOV
 
 TRAIN = EVERY_NTH + 4
@@ -119,6 +120,10 @@ def test_a_short_run_and_its_dense_crf(tree, tmp_path, monkeypatch):
     assert 0 <= pooled_iou(both, either)[0] <= 1
     after = reproduce("scribbles-voc-crf", "atrous-nc", tmp_path / "b.json")
     assert after["options"]["decode"] == "mean_field" and after["sessions"] == row["sessions"]
+    choice = after["strength"]
+    assert choice["strengths"] == list(STRENGTHS) and len(choice["val"]) == len(STRENGTHS)
+    assert choice["chosen"] == STRENGTHS[choice["val"].index(max(choice["val"]))]
+    assert "strength" not in row
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from softcut_lib.train.sweep import chosen_weights
 
 SIZE = (80, 104)
 CRF = {"bilateral": 1.0, "spatial": 0.5, "sigma_space": 20.0, "sigma_near": 1.0}
-STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0)  # times those of CRF, or of DeepLab on VOC
+STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # times those of CRF, or of DeepLab on VOC
 LENGTHS = {"spots": 0.0, "quarter": 0.25, "half": 0.5, "whole": 1.0}
 WEIGHTS = (0.1, 0.3, 3.0, 10.0)
 

@@ -145,7 +145,8 @@ def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[di
     Returns:
         dicts with model, about (its name in the thesis, else its words), printed (metric ->
         (value, bracket), in the first line of a model), ours (of `recorded_rows`, or None), command
-        (or None). Synthetic data come last and do not count as a run of a printed row.
+        (or None). Runs on reduced images, decided in another way, or on synthetic data are no runs
+        of a printed row: they come after it, in this order.
     """
     experiment = choose("experiment", name, EXPERIMENTS)
     printed = printed_rows(name, path=path)
@@ -160,13 +161,20 @@ def beside(name: str, files: Iterable[dict], *, data: str, path=None) -> list[di
         about = f"{entry.printed}{suffix}" if model in printed else entry.about
         line = {"model": model, "about": about, "printed": {}, "ours": None, "command": None}
         found = [{**line, "ours": row} for row in ours.get(model, [])]
-        found.sort(key=lambda x: x["ours"]["data"] == "synthetic")
+        found.sort(key=lambda x: _distance(x["ours"], experiment))
         if model in printed:
-            if not found or found[0]["ours"]["data"] == "synthetic":
+            if not found or any(_distance(found[0]["ours"], experiment)):
                 found.insert(0, {**line, "command": command(name, data=data, model=model)})
             found[0]["printed"] = printed[model]
         lines += found
     return lines
+
+
+def _distance(row, experiment):
+    """What keeps a run from being one of the printed row, worst first."""
+    options = row["options"]
+    otherwise = options.get("decode") != experiment.decode or "tested" in options
+    return row["data"] == "synthetic", otherwise, options["scale"] != 1
 
 
 def caption(name: str, *, path=None) -> str:

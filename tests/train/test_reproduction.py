@@ -53,6 +53,26 @@ def test_synthetic_runs_do_not_fill_a_printed_row():
     assert ours["ours"]["data"] == "synthetic" and ours["printed"] == {}
 
 
+def test_only_the_printed_protocol_stands_in_a_printed_line():
+    """A run on halved photographs, or decided by the min cut, comes after it, whatever its file."""
+    small, cut, full = (record("softcut-published") for _ in range(3))
+    small["options"] = {**small["options"], "scale": 0.5}
+    cut["options"] = {**small["options"], "decode": "min_cut"}
+    reduced = [file(cut), file(small)]
+
+    def lines_of(files):
+        lines = beside("horses", files, data="weizmann")
+        return [line for line in lines if line["model"] == "softcut-published"]
+
+    empty, *others = lines_of(reduced)
+    assert empty["ours"] is None and empty["command"] and "miou" in empty["printed"]
+    found = [line["ours"]["options"] for line in others]
+    assert ["decode" in options for options in found] == [False, True]
+    first, *others = lines_of([*reduced, file(full)])
+    assert first["ours"]["options"]["scale"] == 1 and first["printed"] and not first["command"]
+    assert len(others) == 2 and not any(line["printed"] or line["command"] for line in others)
+
+
 def test_a_step_is_timed_not_a_run_that_stopped_early():
     short = {**record("softcut"), "wall_time_s": 12.5, "stopped": {"step": 90, "reason": "nan"}}
     short["history"] = [{**epoch, "step": 90} for epoch in short["history"]]

@@ -135,7 +135,7 @@ CHECKS = {
     "total_variation": Check(
         "(scores (B, 1, h, w), weights) -> x (B, 1, h, w)",
         plain(
-            partial(variation.it_is_the_minimum, grid=(3, 4), steps=1000),
+            partial(variation.it_is_the_minimum, grid=(3, 4), steps=2000),
             partial(variation.mean_and_constants_are_kept, grid=(3, 4)),
         ),
     ),

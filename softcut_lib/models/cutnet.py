@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -53,7 +54,8 @@ class CutNet(nn.Module):
     """Compose any network with any differentiable cut, and any decoder for the hard mask.
 
     ``output = cut(scores, weights)``; ``prob = sigmoid(output)`` for one label, softmax over the
-    labels for several. A cut with ``cut.output == "probabilities"`` is taken as it is.
+    labels for several. A cut with ``cut.output == "probabilities"`` is taken as it is
+    (`output_kind`).
 
     Args:
         net: module, image (B, C, *grid) -> (scores (B, L, *grid), weights); a plain score net
@@ -94,7 +96,7 @@ class CutNet(nn.Module):
                 "cut: min_cut has no gradient; pass it as decode='min_cut', "
                 "or use SoftCut() as the cut"
             )
-        kind = getattr(cut, "output", "scores")
+        kind = output_kind(cut)
         if kind not in ("scores", "probabilities"):
             raise ValueError(
                 f"cut: its attribute `output` must be 'scores' or 'probabilities', got {kind!r}"
@@ -130,7 +132,8 @@ class CutNet(nn.Module):
         from softcut_lib import alpha_expansion, min_cut
 
         solve = min_cut if scores.shape[1] == 1 else alpha_expansion
-        offsets = getattr(self.cut, "offsets", None)
+        options = self.cut.keywords if isinstance(self.cut, partial) else {}
+        offsets = options.get("offsets", getattr(self.cut, "offsets", None))
         mask = solve(scores.cpu(), [w.cpu() for w in weights], offsets=offsets)
         return mask.to(scores.device)
 
@@ -152,9 +155,25 @@ class CutNet(nn.Module):
             )
 
     def _probabilities(self, output):
-        if getattr(self.cut, "output", "scores") == "probabilities":
+        if output_kind(self.cut) == "probabilities":
             return output
         return output.sigmoid() if output.shape[1] == 1 else output.softmax(1)
+
+
+def output_kind(cut: Callable | None) -> str:
+    """What a cut returns, "scores" or "probabilities": its attribute ``output``, "scores" without.
+
+    `functools.partial`, which stores options, has no attributes of the function inside: that one's
+    count.
+
+    >>> from functools import partial
+    >>> from softcut_lib import linear_program_cut, soft_cut
+    >>> output_kind(partial(linear_program_cut, smoothing=2.0)), output_kind(soft_cut)
+    ('probabilities', 'scores')
+    """
+    while isinstance(cut, partial):
+        cut = cut.func
+    return getattr(cut, "output", "scores")
 
 
 def harden(prob: torch.Tensor) -> torch.Tensor:

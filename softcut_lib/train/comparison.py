@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib.models.basic import BasicNet, EdgeNet
-from softcut_lib.models.cutnet import CutNet, ScoreAndEdges
+from softcut_lib.models.cutnet import CutNet, ScoreAndEdges, output_kind
 from softcut_lib.train.evaluation import evaluate, summarize
 
 
@@ -135,8 +135,7 @@ def gradient_quality(cut, scores, weights, target, *, step=0.5, redraw=None) -> 
 
 def _brier(cut, scores, weights, target):
     output = cut(scores, weights)
-    kind = getattr(cut, "output", "scores")
-    prob = output if kind == "probabilities" else output.sigmoid()
+    prob = output if output_kind(cut) == "probabilities" else output.sigmoid()
     return (prob[:, 0] - target).square().flatten(1).mean(1)
 
 

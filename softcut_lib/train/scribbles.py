@@ -18,7 +18,7 @@ from softcut_lib import _checks as check
 from softcut_lib.affinity.lattice import LatticeAffinity
 from softcut_lib.losses.clustering import absent_label_loss
 from softcut_lib.losses.pointwise import partial_cross_entropy
-from softcut_lib.models.cutnet import CutNet, harden
+from softcut_lib.models.cutnet import CutNet, harden, output_kind
 from softcut_lib.train.metrics import mean_iou
 from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
 from softcut_lib.train.scribbled import unpack
@@ -152,7 +152,7 @@ class ScribbleNet(CutNet):
         if self.decode != MEAN_FIELD:
             return super().predict(image)
         prediction = self(image)
-        from_logits = getattr(self.cut, "output", "scores") == "scores"
+        from_logits = output_kind(self.cut) == "scores"
         maps = prediction.output if from_logits else prediction.prob
         kernels = crf_kernels(255 * image, **{"kind": LatticeAffinity, **self.crf_options})
         kernels = [(self.strength * strength, kernel) for strength, kernel in kernels]

@@ -2,6 +2,7 @@
 
 import pickle
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ def test_probability_cuts_are_taken_as_they_are(image):
             return torch.full_like(scores, 0.25)
 
     assert (CutNet(both(), Half())(image).prob == 0.25).all()
+    stored = partial(partial(Half()))  # options of a cut are stored like this
+    assert (CutNet(both(), stored)(image).prob == 0.25).all()
 
 
 def test_one_network_with_two_outputs_plugs_in(image):
@@ -120,6 +123,8 @@ def test_the_minimum_cut_has_the_cut_s_offsets(image, labels):
         result.scores.detach(), [w.detach() for w in result.weights], offsets=offsets
     ).view(2, 9, 11)
     assert torch.equal(net.predict(image), expected.long())
+    stored = CutNet(net.net, partial(sc.soft_cut, offsets=offsets), decode="min_cut")
+    assert torch.equal(stored.predict(image), expected.long())
 
 
 def test_copies_and_pickles_give_the_same(image):

@@ -1,6 +1,7 @@
 """Cuts side by side: the measures themselves."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -49,6 +50,20 @@ def test_a_flat_gradient_has_no_direction(problem):
     scores, weights, target = problem
     cut = sc.perturbed(sc.min_cut, sigma=1e-6, num_samples=3)
     assert math.isnan(gradient_quality(cut, scores, weights, target, step=1e-3)["scores"])
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_probabilities_of_a_program_are_not_squashed_again(problem):
+    """A program is clipped total variation (chapter 8), and its gradient has that direction."""
+    pytest.importorskip("cvxpylayers", reason="pip install 'cvxpylayers>=1.0'")
+    program = partial(sc.linear_program_cut, smoothing=2.0)
+
+    def clipped(scores, weights):
+        return 0.5 + (sc.total_variation(scores, weights) / 2).clamp(-0.5, 0.5)
+
+    clipped.output = "probabilities"
+    found, expected = (gradient_quality(cut, *problem) for cut in (program, clipped))
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_small_training_learns_and_repeats():

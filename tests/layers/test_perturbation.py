@@ -31,6 +31,23 @@ def test_gradient_is_that_of_the_mean(noise):
     theorem.gradient_is_that_of_the_mean(sc.perturbed, generator=generator(1), noise=noise)
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_a_gradient_that_is_a_quarter_off_is_seen(factor):
+    """The standard error that is allowed is small beside the slope itself."""
+
+    def stretched(*args, **options):
+        cut = sc.perturbed(*args, **options)
+
+        def call(scores, weights):
+            prob = cut(scores, weights)
+            return prob.detach() + factor * (prob - prob.detach())
+
+        return call
+
+    with pytest.raises(AssertionError, match="the estimate must be unbiased"):
+        theorem.gradient_is_that_of_the_mean(stretched, generator=generator(1))
+
+
 @pytest.mark.parametrize("noise", ["gaussian", "gumbel"])
 @pytest.mark.parametrize("void", [False, True])
 def test_fenchel_young_value_and_gradient(noise, void):

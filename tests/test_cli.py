@@ -116,6 +116,27 @@ def test_train_evaluate_reproduce(capsys, tiny, tmp_path):
     assert str(tmp_path) not in out.read_text()
 
 
+def test_a_row_that_breaks_down_does_not_keep_the_others_from_running(
+    capsys, tiny, tmp_path, monkeypatch
+):
+    pytest.importorskip("lightning")
+    plain = TINY.models["plain"].build
+
+    def broken(log=None):
+        network = plain(log)
+        network.net.register_forward_hook(lambda net, given, scores: scores * float("nan"))
+        return network
+
+    monkeypatch.setitem(TINY.models, "soft", experiments.Model("gives NaN", broken))
+    words = ["tiny", "--data", "squares", "--epochs", "1", "--models", "soft", "plain"]
+    status, text, error = call(capsys, "reproduce", *words, "--out", tmp_path / "r.json")
+    assert status == 2 and "softcut: soft, seed 0: training stopped at step 0 on" in error
+    assert [row["model"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]] == [
+        "plain"
+    ]
+    assert "1 rows in" in text
+
+
 def test_several_labels_are_decoded_by_expansion(capsys, tiny, tmp_path, monkeypatch):
     """`evaluate` and `reproduce` with --decode min_cut, on three labels."""
     pytest.importorskip("lightning")

@@ -23,7 +23,9 @@ REPRODUCE = """examples:
   softcut reproduce sign --models all --profile fast      everything, as a trial
   softcut reproduce sign-maxflow --data camvid            trains sign, tests with MaxFlow
 
-Unfinished runs go on, finished ones are read. The file keeps one value per test image and seed."""
+Unfinished runs go on, finished ones are read. A row whose training breaks down before it was ever
+validated is left out, and the exit status is then 2. The file keeps one value per test image and
+seed."""
 
 EXPERIMENTS = """examples:
   softcut experiments
@@ -226,16 +228,22 @@ def reproduce(a):
     from softcut_lib.train.experiments import EXPERIMENTS, choose
     from softcut_lib.train.provenance import describe_session
     from softcut_lib.train.results import as_row, results_path, write_results
+    from softcut_lib.train.runs import TrainingStopped
 
     experiment = choose("experiment", a.experiment, EXPERIMENTS)
     path = a.out or results_path(
         a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode,
         tested="whole" if a.whole else None,
     )  # fmt: skip
-    found = 0
+    found = stopped = 0
     for model in _rows(a, experiment):
         for seed in a.seeds:
-            record = _run(a, model=model, seed=seed, resume=True, train=not a.collect)
+            try:
+                record = _run(a, model=model, seed=seed, resume=True, train=not a.collect)
+            except TrainingStopped as error:  # the other rows are still wanted
+                print(f"softcut: {model}, seed {seed}: {error}", file=sys.stderr)
+                stopped += 1
+                continue
             if record is None:
                 print(f"{model}, seed {seed}: no finished run", file=sys.stderr)
                 continue
@@ -254,7 +262,7 @@ def reproduce(a):
     for name, choice in written.get("conclusion", {}).items() if found else ():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
     print(f"{found} rows in {path}")
-    return 0 if found else 1
+    return 2 if stopped else 0 if found else 1
 
 
 def _rows(a, experiment):

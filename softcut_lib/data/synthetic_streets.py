@@ -183,8 +183,11 @@ def _write_png(path, pixels):
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content.getvalue())
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(content.getvalue())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # where the disk is full
 
 
 def _name(split, seed, index):

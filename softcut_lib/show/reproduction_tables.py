@@ -58,11 +58,14 @@ def _row(line, base):
     return [line["about"], *theirs, *cells, seeds, ", ".join(words)]
 
 
-def paired_table(differences, *, names=None, other="otherwise", caption="", digits=3):
+def paired_table(
+    differences, *, pairs=(), names=None, other="otherwise", caption="", digits=3
+):  # fmt: skip
     """Models in pairs, trained with the same seeds and tested on the same images.
 
     Args:
         differences: from `softcut_lib.train.pairing.paired_differences`.
+        pairs: all pairs that were asked for; those without a difference get a line that says so.
         names: model -> words.
         other: where a model is compared with itself in another results file: what is other there,
             e.g. "by the min cut".
@@ -80,15 +83,23 @@ def paired_table(differences, *, names=None, other="otherwise", caption="", digi
         ['+0.050 (0.004)', '+0.010 to +0.090']
     """
     names = names or {}
+
+    def words(pair):
+        first, second = (names.get(model, model) for model in pair)
+        return f"{first}, {other}" if pair[0] == pair[1] else f"{second} minus {first}"
+
+    found = {(gap.first, gap.second): gap for gap in differences}
     rows = []
-    for gap in differences:
-        first, second = names.get(gap.first, gap.first), names.get(gap.second, gap.second)
-        pair = f"{first}, {other}" if gap.first == gap.second else f"{second} minus {first}"
+    for pair in dict.fromkeys([*pairs, *found]):
+        gap = found.get(pair)
+        if gap is None:
+            rows.append([words(pair), None, None, None, None, "not recorded here"])
+            continue
         interval = None
         if gap.interval is not None:
             interval = " to ".join(f"{end:+.{digits}f}" for end in gap.interval)
         mean = f"{gap.mean:+.{digits}f} ({gap.by_image:.{digits}f})"
-        rows.append([pair, mean, interval, len(gap.seeds), gap.images, gap.verdict])
+        rows.append([words(pair), mean, interval, len(gap.seeds), gap.images, gap.verdict])
     header = ["models", "difference", "95 % interval", "seeds", "images", "answer"]
     if not rows:
         header, rows = ["models"], [["not recorded yet"]]

@@ -15,6 +15,27 @@ from softcut_lib.train.metrics import count_figures, label_counts, mean_iou
 from softcut_lib.train.scores import ImageScores, mean_and_bracket
 
 
+def known_device(device: str) -> str:
+    """The device's name, where this machine has it.
+
+    Raises:
+        ValueError: another name than cpu, cuda or cuda:0, or no such GPU here.
+
+    Example:
+        >>> known_device("cpu")
+        'cpu'
+    """
+    kind, _, number = str(device).partition(":")
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+        raise ValueError(f"device: expected cpu, cuda or cuda:0, got {device!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device: PyTorch sees {torch.cuda.device_count()} GPUs here, so {device!r} cannot be "
+            "had; take cpu (`softcut doctor` says more)"
+        )
+    return device
+
+
 @torch.no_grad()
 def evaluate(
     model, dataset, objective, *, device="cpu", metric=mean_iou, counts=False, progress=False
@@ -37,7 +58,11 @@ def evaluate(
 
     Returns:
         dict of equally long lists: name, iou, loss, figures, constant.
+
+    Raises:
+        ValueError: a device that is not there.
     """
+    known_device(device)
     model = channels_last(model.to(device).eval())
     scores = ImageScores()
     for place in _bar(len(dataset), progress):

@@ -113,7 +113,8 @@ def run(
 
     Raises:
         ValueError: an unknown name, an unfinished run without ``resume``, a damaged checkpoint, a
-            loss that is not finite, a batch that cannot be shared out evenly.
+            device that is not there, a loss or gradient that is not finite, a batch that cannot be
+            shared out evenly.
         OSError: a checkpoint that cannot be written; the one before is kept.
     """
     from softcut_lib.train.decoding import retested

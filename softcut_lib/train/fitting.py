@@ -16,9 +16,15 @@ from pathlib import Path
 import torch
 
 from softcut_lib.train.batches import loaders
-from softcut_lib.train.evaluation import evaluate, summarize, through_windows
+from softcut_lib.train.evaluation import evaluate, known_device, summarize, through_windows
 from softcut_lib.train.provenance import describe_machine, describe_session
-from softcut_lib.train.runs import read_checkpoint, read_json, runs_folder, write_json
+from softcut_lib.train.runs import (
+    TrainingStopped,
+    read_checkpoint,
+    read_json,
+    runs_folder,
+    write_json,
+)
 
 # options that a record names only where they differ from these
 DEFAULTS = {"precision": "32-true", "accumulate": 1, "devices": 1}
@@ -67,6 +73,7 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
         return read_json(folder / "result.json")
     if not train:
         return None
+    known_device(how.device)
     last = folder / "last.ckpt"
     if last.exists() and not resume:
         raise ValueError(
@@ -123,7 +130,7 @@ def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
 
     from softcut_lib.train.callbacks import KeepBestAndLast, Progress
     from softcut_lib.train.experiments import build_model
-    from softcut_lib.train.module import SegmentationModule, SolveLog, TrainingStopped
+    from softcut_lib.train.module import SegmentationModule, SolveLog
 
     solves = SolveLog()
     model = build_model(config["experiment"], config["model"], seed=config["seed"], log=solves)

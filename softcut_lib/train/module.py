@@ -15,18 +15,10 @@ from softcut_lib.train.batches import gather, rank
 from softcut_lib.train.evaluation import channels_last, cut_to_windows, through_windows
 from softcut_lib.train.metrics import mean_iou
 from softcut_lib.train.objectives import step_generator
-from softcut_lib.train.runs import write_checkpoint, write_json
+from softcut_lib.train.runs import TrainingStopped, write_checkpoint, write_json
 from softcut_lib.train.scores import ImageScores
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
-
-
-class TrainingStopped(ValueError):
-    """A step whose loss is not finite, or that the cut refuses; `reason` says which."""
-
-    def __init__(self, message, reason):
-        super().__init__(message)
-        self.reason = reason
 
 
 class SolveLog:
@@ -92,6 +84,7 @@ class SegmentationModule(LightningModule):
 
     def training_step(self, batch, index):
         self.solves.phase = "forward"
+        self._batch = batch
         part = index % self.parts * self.devices + rank()
         generator = step_generator(self.seed, self.global_step, *[part] * (part > 0))
         try:
@@ -106,6 +99,16 @@ class SegmentationModule(LightningModule):
 
     def on_before_backward(self, loss):
         self.solves.phase = "adjoint"
+
+    def on_after_backward(self):
+        # a gradient scaler looks for itself, and skips such a step
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            return
+        norm = torch.linalg.vector_norm
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        largest = torch.stack([norm(gradient, float("inf")) for gradient in gradients])
+        if not bool(largest.isfinite().all()):  # one wait for the device, not one each
+            self._stop(self._batch, "the loss is finite, but its gradient is not")
 
     def on_validation_epoch_start(self):
         self.solves.phase = "validation"
@@ -161,8 +164,11 @@ class SegmentationModule(LightningModule):
         where = ""
         if self.folder is not None:
             path = self.folder / "bad_batch.pt"
-            write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
-            where = f" The batch and the network are saved in {path}."
+            try:
+                write_checkpoint(path, {**batch, "state_dict": self.model.state_dict()})
+                where = f" The batch and the network are saved in {path}."
+            except OSError as error:  # must not hide why the run stopped
+                where = f" The batch could not be saved ({error})."
         names = ", ".join(batch["name"])
         message = (
             f"training stopped at step {self.global_step} on {names}: {reason}.{where} "

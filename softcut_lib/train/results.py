@@ -199,12 +199,13 @@ def book_file(name: str, path=None) -> Path:
 
 
 def recorded(
-    experiment: str, data: str, *, models=(), scale: float = 1.0, decode=None, path=None
-) -> tuple[dict | None, list]:
+    experiment: str, data: str, *, models=(), profile: str = "full", scale: float = 1.0,
+    decode=None, tested=None, path=None,
+) -> tuple[dict | None, list]:  # fmt: skip
     """The recorded runs of an experiment, and which of ``models`` they lack.
 
     Args:
-        experiment, data, scale, decode: as in the file's name, see `results_path`.
+        experiment, data, profile, scale, decode, tested: as for `results_path`.
         models: rows that a page wants to show.
         path: the file, where it lies elsewhere.
 
@@ -218,7 +219,8 @@ def recorded(
         >>> recorded("horses", "unicorns", models=["base"])
         (None, ['base'])
     """
-    name = results_path(experiment, data, scale=scale, decode=decode).name
+    parts = {"profile": profile, "scale": scale, "decode": decode, "tested": tested}
+    name = results_path(experiment, data, **parts).name
     try:
         found = book_file(f"results/{name}", path)
     except ValueError:

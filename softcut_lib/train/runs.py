@@ -14,6 +14,14 @@ from pathlib import Path
 import torch
 
 
+class TrainingStopped(ValueError):
+    """A step whose loss or gradient is not finite, or that the cut refuses; `reason` says which."""
+
+    def __init__(self, message, reason):
+        super().__init__(message)
+        self.reason = reason
+
+
 def runs_folder(folder: str | os.PathLike | None = None) -> Path:
     """Where runs are kept: ``folder``, else ``SOFTCUT_RUNS``, else the user's cache folder.
 
@@ -34,7 +42,12 @@ def runs_folder(folder: str | os.PathLike | None = None) -> Path:
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it is never half written."""
+    """Write a file under a temporary name and rename it, so that it is never half written.
+
+    Raises:
+        OSError: it cannot be written, say because the disk is full; the message names the file,
+            and what was there before is kept.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -44,6 +57,8 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror or error}; not written", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)  # a disk that is full should not stay fuller
 

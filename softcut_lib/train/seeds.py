@@ -96,6 +96,34 @@ def over_seeds(runs: dict[int, dict], metric: str = "iou") -> Spread:
     return Spread(table.mean().item(), by_image, by_seed, seeds)
 
 
+def curves_of(results: dict | None, models, column: str = "val_loss") -> dict[str, tuple]:
+    """How trainings went: a column of the history by step, the mean over the seeds.
+
+    Args:
+        results: a results file's content, or None.
+        models: rows wanted; those that are not there are left out.
+        column: of the history, e.g. "val_loss" or "train_loss".
+
+    Returns:
+        model -> (steps, means), up to where the first of its runs ended.
+
+    Example:
+        >>> rows = [{"model": "base", "seed": seed, "options": {},
+        ...          "history": {"step": [10, 20], "val_loss": [0.5, 0.1 * seed]}}
+        ...         for seed in (1, 2)]
+        >>> curves_of({"rows": rows}, ["base", "cut"])
+        {'base': ([10, 20], [0.5, 0.15...])}
+    """
+    found = {}
+    for model in models:
+        histories = [row["history"] for row in runs_of(results, model).values()]
+        if histories:
+            steps = min((history["step"] for history in histories), key=len)
+            columns = zip(*(history[column] for history in histories), strict=False)
+            found[model] = steps, [sum(values) / len(values) for values in columns]
+    return found
+
+
 def by_validation(results: dict | None, model: str, *, seed: int = 0) -> list[dict]:
     """The settings of one model in order of their lowest validation loss: the first is chosen.
 

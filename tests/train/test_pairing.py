@@ -85,3 +85,17 @@ def test_bad_input_is_refused():
     file["rows"][2]["test"] = {**file["rows"][2]["test"], "name": NAMES[::-1]}
     with pytest.raises(ValueError, match="different images"):
         paired_differences(file, [("a", "b")])
+
+
+def test_a_pair_that_nobody_ran_says_so_and_gives_no_answer():
+    from softcut_lib import show
+
+    pairs = [("a", "c"), ("a", "b"), ("b", "b")]
+    gaps = paired_differences(results(a=random(3, 40), b=random(3, 40, seed=1)), pairs[:2])
+    rows = show.paired_table(gaps, pairs=pairs, names={"c": "a cut"}, other="again").rows
+    assert [row[0] for row in rows] == ["a cut minus a", "b minus a", "b, again"]
+    for row in (rows[0], rows[2]):
+        assert row[1:] == ["-"] * 4 + ["not recorded here"]
+    assert rows[1][-1] == gaps[0].verdict
+    empty = show.paired_table(paired_differences(None, pairs[:2]), pairs=pairs[:2]).rows
+    assert [row[-1] for row in empty] == ["not recorded here"] * 2

@@ -21,13 +21,15 @@ def file(*rows):
 @pytest.mark.parametrize("name", NUMBERED)
 def test_every_printed_row_has_a_line_and_a_command(name):
     experiment = EXPERIMENTS[name]
-    lines = beside(name, [], data="camvid")
+    data = "weizmann" if experiment.number == 1 else "camvid"
+    lines = beside(name, [], data=data)
     printed = {r["row"] for r in papers()["results"] if r["experiment"] == experiment.number}
     assert {line["about"] for line in lines} == printed
     for line in lines:
         words = line["command"].split()
         arguments = build_parser().parse_args(words[1:])
         assert arguments.experiment == name and arguments.models == [line["model"]]
+        assert arguments.data == data and experiment.with_options(data, arguments.profile)
         assert line["model"] in experiment.models and {"miou", "loss"} <= set(line["printed"])
 
 

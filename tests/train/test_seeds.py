@@ -5,7 +5,7 @@ import torch
 
 from softcut_lib.train.evaluation import summarize
 from softcut_lib.train.pairing import paired_differences
-from softcut_lib.train.seeds import by_validation, over_seeds, runs_of, with_options
+from softcut_lib.train.seeds import by_validation, curves_of, over_seeds, runs_of, with_options
 
 
 def row(model="base", seed=0, iou=None, *, optimizer="adam", lr=1e-3, val=(0.5, 0.4, 0.6)):
@@ -79,3 +79,16 @@ def test_validation_chooses_by_the_best_epoch():
     ]  # fmt: skip
     assert found[0]["val_loss"] == 0.39 and found[0]["row"] is rows[2]
     assert by_validation(None, "base") == []
+
+
+def test_curves_are_means_over_seeds_up_to_the_first_end():
+    def run(model, seed, losses):
+        history = {"step": [10 * (k + 1) for k in range(len(losses))], "val_loss": losses}
+        return {"model": model, "seed": seed, "options": {}, "history": history}
+
+    rows = [run("base", 0, [0.6, 0.4, 0.2]), run("base", 1, [0.8, 0.6]), run("cut", 0, [0.5])]
+    found = curves_of({"rows": rows}, ["cut", "base", "other"])
+    assert list(found) == ["cut", "base"] and found["cut"] == ([10], [0.5])
+    steps, means = found["base"]
+    assert steps == [10, 20] and means == pytest.approx([0.7, 0.5])
+    assert curves_of(None, ["base"]) == {}

@@ -111,6 +111,45 @@ def test_a_killed_run_resumes_to_the_same_numbers(monkeypatch, tmp_path, model, 
     assert strip[0] == strip[1] and len(strip[0]) == EPOCHS + 1
 
 
+@pytest.mark.parametrize(
+    "place, sessions",
+    [
+        ("callbacks.write_checkpoint", 1),  # first epoch: nothing is saved yet, so it starts again
+        ("fitting.evaluate", 2),  # all epochs are done, the test is not
+    ],
+)
+def test_a_run_killed_outside_its_steps_resumes_too(monkeypatch, tmp_path, place, sessions):
+    whole = train(runs=tmp_path / "a")
+
+    def killer(*arguments, **options):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"softcut_lib.train.{place}", killer)
+        with pytest.raises(Killed):
+            train(runs=tmp_path / "b")
+    resumed = train(runs=tmp_path / "b", resume=True)
+    assert timeless(resumed) == timeless(whole) and len(resumed["sessions"]) == sessions
+
+
+def test_a_run_killed_between_its_two_checkpoints_resumes_too(monkeypatch, tmp_path):
+    """The best network of the second epoch is on disk, the state of that epoch is not."""
+    from softcut_lib.train.callbacks import KeepBestAndLast
+
+    whole, keep = train(runs=tmp_path / "a"), KeepBestAndLast._keep_best
+
+    def killer(callback, module, rows):
+        keep(callback, module, rows)
+        if len(rows) == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepBestAndLast, "_keep_best", killer)
+        with pytest.raises(Killed):
+            train(runs=tmp_path / "b")
+    assert timeless(train(runs=tmp_path / "b", resume=True)) == timeless(whole)
+
+
 @pytest.mark.slow
 def test_a_process_killed_by_the_system_resumes_to_the_same_numbers(tmp_path):
     """The real thing: SIGKILL at a moment nobody chose."""
@@ -233,6 +272,47 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_the_batch(monkeypatch
         train()
     saved = read_checkpoint(next(runs_folder().rglob("bad_batch.pt")))
     assert torch.equal(saved["image"][0], items("train")[0]["image"])
+
+
+class BadGradient(RevealedPixels):
+    """A finite loss whose gradient is not: the root of a square at zero."""
+
+    def training(self, prediction, target, generator):
+        loss = super().training(prediction, target, generator)
+        return loss + (0 * prediction.prob).square().sum().sqrt()
+
+
+def test_a_gradient_that_is_not_finite_stops_at_the_batch_that_caused_it(monkeypatch):
+    """One step later the network itself would be lost, and the batch another one."""
+    broken = Experiment(**{**TINY.__dict__, "objective": BadGradient(0.05)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    with pytest.raises(ValueError, match=r"step 0 on train0: .*gradient is not.*bad_batch.pt"):
+        train()
+    saved = read_checkpoint(next(runs_folder().rglob("bad_batch.pt")))
+    assert torch.equal(saved["image"][0], items("train")[0]["image"])
+    assert all(bool(value.isfinite().all()) for value in saved["state_dict"].values())
+
+
+def test_a_full_disk_does_not_hide_why_a_run_stopped(monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    broken = Experiment(**{**TINY.__dict__, "objective": BadGradient(0.05)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+    monkeypatch.setattr("softcut_lib.train.module.write_checkpoint", full)
+    with pytest.raises(ValueError, match=r"gradient is not.*could not be saved .*No space"):
+        train()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:1", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused(device):
+    from softcut_lib.train.evaluation import evaluate
+
+    with pytest.raises(ValueError, match="device: "):
+        train(device=device)
+    with pytest.raises(ValueError, match="device: "):
+        evaluate(small(), items("test"), TINY.objective, device=device)
+    assert train(device=device, train=False) is None  # reading needs none
 
 
 def test_a_run_that_breaks_later_is_tested_at_its_best_epoch(monkeypatch, tmp_path):

@@ -108,8 +108,8 @@ def front(title, author, parts, titles, numbers):
             for page in pages
         ]
     style = (
-        "body{font:17px/1.6 'DejaVu Sans',sans-serif} header{height:230mm;padding-top:90mm}"
-        "h1{font-size:44px} h2{font-size:17px;margin:18px 0 2px;break-after:avoid}"
+        "body{font:15px/1.5 'DejaVu Sans',sans-serif} header{height:230mm;padding-top:90mm}"
+        "h1{font-size:44px} h2{font-size:15px;margin:14px 0 2px;break-after:avoid}"
         "p{display:flex;justify-content:space-between;margin:0} a{color:inherit;"
         "text-decoration:none}"
     )

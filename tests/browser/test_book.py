@@ -211,8 +211,10 @@ def test_slides_fit_their_frames(browser, decks, chapter):
         assert len(seen) > 3 and all(slide["high"] <= 700 for slide in seen), seen
         assert all(slide["wide"] <= 1 for slide in seen if not slide["scrolled"]), seen
         scrolled = [slide["title"] for slide in seen if slide["scrolled"]]
-        assert len(scrolled) <= len(seen) / 10, f"too large: {scrolled}"
-        assert tab.query_selector(".room mjx-container") and not tab.query_selector("mjx-merror")
+        # long tables are scrolled; an appendix is made of them
+        assert len(scrolled) <= len(seen) / (5 if chapter[0] == "A" else 10), scrolled
+        assert chapter[0] == "A" or tab.query_selector(".room mjx-container")
+        assert not tab.query_selector("mjx-merror")
         silent = "[...document.querySelectorAll('.room img')].filter(i => i.alt.length < 10).length"
         assert tab.evaluate(silent) == 0
         assert not tab.errors, tab.errors

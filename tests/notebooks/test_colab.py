@@ -247,6 +247,7 @@ def test_an_assignment_runs_elsewhere(bare, tmp_path):
     """A student's notebook in its Colab form, with answers, from what it carries alone."""
     from coursework import build
 
+    elsewhere(bare, tmp_path, "-m", "pip", "uninstall", "-q", "-y", "softcut-lib")  # of others
     config = build.configuration(tmp_path)
     solved = build.solution_version(build.assignments()["part2_circuits"], config)
     path = tmp_path / "student.ipynb"

@@ -69,8 +69,9 @@ WHEEL, SHA256 = "{name}", "{digest}"
 NETWORKS = {networks}
 CONTENT = "{content}"
 found = importlib.util.find_spec("softcut_lib")
-models = found and Path(found.origin).parent / "train" / "models"
-if found is None or not all((models / name).is_file() for name in NETWORKS):
+code = found and found.origin  # None for a folder that an uninstalled copy has left behind
+models = code and Path(code).parent / "train" / "models"
+if not (code and all((models / name).is_file() for name in NETWORKS)):
     import base64
     import hashlib
     import io
@@ -83,7 +84,7 @@ if found is None or not all((models / name).is_file() for name in NETWORKS):
     content = base64.b85decode(CONTENT)
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise ValueError("the library in this notebook is damaged: download the notebook again")
-    if found is None:
+    if not code:
         folder = Path(tempfile.mkdtemp())
         (folder / WHEEL).write_bytes(content)
         here = [name for name in ("torch", "numpy") if importlib.util.find_spec(name)]

@@ -145,8 +145,8 @@ def filtering_words(content, *, size, threads, ours="lattice, sym", labels=21):
         whole = (build + apply) / (time[peer, "build"] + time[peer, "apply"])
         alone = apply / time[peer, "apply"]
         lines.append(
-            f"{ours}, threads {threads}, K = {labels}: build and one product take {whole:.2f} of "
-            f"the time of {peer}, the product alone {alone:.2f}."
+            f"{ours}, threads {threads}, K = {labels}, as a share of the time of {peer}:\n"
+            f"    build and one product {whole:.2f}, the product alone {alone:.2f}"
         )
     return "\n".join(lines)
 

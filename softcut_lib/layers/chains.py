@@ -83,7 +83,8 @@ class Family:
         place = at_head if self.back else at_tail
         self.stride = max(abs(stride), 1)  # an offset without edges may have any stride
         self.weights = place(weights, offset, grid).double().flatten().numpy()
-        self.inverse = 1 / np.maximum(np.arange(self.weights.size // self.stride + 2), 1)
+        longest = min(-(-size // abs(o)) for size, o in zip(grid, offset, strict=True) if o)
+        self.inverse = 1 / np.maximum(np.arange(longest + 1), 1)  # no chain has more pixels
 
     def __call__(self, y):
         x = np.empty_like(y)

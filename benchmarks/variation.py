@@ -26,6 +26,7 @@ from skimage.measure import label
 from tqdm.auto import tqdm
 
 import softcut_lib as sc
+from softcut_lib.layers.variation import PUBLISHED_STEPS
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import write_json
 
@@ -34,7 +35,6 @@ from .measure import spread
 OUTPUT = Path(__file__).parents[1] / "book" / "results" / "variation-cpu.json"
 GRID = (200, 250)
 TARGET = 1e-5
-PUBLISHED = 35
 KINDS = {"noise": "noise", "scene": "smooth regions with noise"}
 SCALES = (0.1, 1.0, 3.0, 20.0)
 
@@ -105,7 +105,7 @@ def in_turns(calls, repeats):
 
 def needed(case, exact):
     """The steps after which the peer's refined answer is as accurate as asked for."""
-    steps = PUBLISHED
+    steps = PUBLISHED_STEPS
     while error_of(peer(*case, steps), exact) > TARGET and steps < 10_000:
         steps = int(1.2 * steps)
     return steps
@@ -121,7 +121,7 @@ def measure(kind, scale, repeats):
     exact = layer(*case)
     enough = needed(case, exact)
     runs = {("ours, exact", None): lambda: layer(*case)}
-    for steps in sorted({PUBLISHED, enough}):
+    for steps in sorted({PUBLISHED_STEPS, enough}):
         runs["ours", steps] = lambda n=steps: layer(*case, method="published", max_iter=n)
         runs["prox-tv", steps] = lambda n=steps: peer(*case, n)
     times = in_turns(list(runs.values()), repeats)

@@ -3,6 +3,8 @@
 The numbers come from book/results/solvers-cpu.json, which `make bench` writes.
 """
 
+from statistics import median
+
 from softcut_lib.show.tables import table
 from softcut_lib.train.results import book_file
 from softcut_lib.train.runs import read_json
@@ -11,12 +13,15 @@ __all__ = [
     "benchmark_machine",
     "benchmark_peers",
     "benchmark_table",
+    "elimination_table",
     "left_out_table",
     "read_benchmarks",
     "read_gpu_benchmarks",
+    "read_recorded",
     "share_table",
 ]
 
+WHOLE = "CG, every pixel"  # the method without elimination
 SECTIONS = ("cells", "training", "frame", "growth", "bandwidth", "contrast", "memory")
 
 
@@ -45,16 +50,36 @@ def read_benchmarks(name="solvers-cpu", *, path=None):
     return content
 
 
+def read_recorded(name, *, path=None):
+    """What a benchmark has recorded, or None where this copy of the book has no such file.
+
+    Args:
+        name: of the file in book/results/, without its ending.
+        path: the file itself, where it lies elsewhere.
+
+    Raises:
+        ValueError: a damaged file, or nothing at ``path``.
+
+    Example:
+        >>> read_recorded("solvers-cpu")["schema"]
+        1
+        >>> read_recorded("dreams") is None
+        True
+    """
+    try:
+        file = book_file(f"results/{name}.json", path)
+    except ValueError:
+        return None
+    return read_json(file)
+
+
 def read_gpu_benchmarks(*, path=None):
     """The GPU benchmark's file with its rows in the CPU file's form; None where there is none.
 
     `python -m benchmarks.gpu` writes it, on a machine with a GPU.
     """
-    try:
-        content = read_json(book_file("results/solvers-gpu.json", path))
-    except ValueError:
-        if path is not None:
-            raise
+    content = read_recorded("solvers-gpu", path=path)
+    if content is None:
         return None
     for row in content.get("cells", []):
         steps = {name: row.get(name) for name in ("forward", "backward")}
@@ -111,6 +136,36 @@ def benchmark_table(results, kind, *, size, batch, caption=None):
     header = ["method", "ms", "quartiles", "n", "error x", "of ∂scores", "of ∂weights"]
     header += ["steps", "backward", "MiB", "setting"]
     return table(header, body, caption=default if caption is None else caption)
+
+
+def elimination_table(results, *, caption=None):
+    """Time of `CG` as a share of what it takes without eliminating every second pixel.
+
+    Args:
+        results: as `read_benchmarks` gives them.
+        caption: a sentence above the table; made from the arguments if None.
+
+    Returns:
+        A `Table`: for each kind of weights the least, median and largest share of all cells that
+        have both, and in how many of them the elimination pays.
+    """
+    body = []
+    for kind in results["kinds"]:
+        times = {
+            (row["method"], *row["size"], row["batch"]): row["seconds"]["median"]
+            for row in select(results, kind=kind)
+        }
+        shares = sorted(
+            time / times[WHOLE, *cell]
+            for (method, *cell), time in times.items()
+            if method == "CG" and (WHOLE, *cell) in times
+        )
+        if shares:
+            pays = f"{sum(share < 1 for share in shares)} of {len(shares)}"
+            body.append([kind, shares[0], median(shares), shares[-1], pays])
+    default = f"CG on every second pixel, as a share of the time of {WHOLE}"
+    header = ["weights", "least", "median", "largest", "pays in cells"]
+    return table(header, body, digits=2, caption=default if caption is None else caption)
 
 
 def milliseconds(seconds):

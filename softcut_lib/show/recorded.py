@@ -1,37 +1,13 @@
-"""What benchmarks have recorded: files in book/results/ and their tables (chapters 7, 14, A3).
+"""What two small benchmarks have recorded, as tables and sentences (chapter 7, appendix A3).
 
-`python -m benchmarks.variation`, `.filtering` and `.playground` write one file each.
+`python -m benchmarks.variation` and `.playground` write one file each in book/results/.
 """
 
+from softcut_lib.layers.variation import PUBLISHED_STEPS
 from softcut_lib.show.benchmark_tables import milliseconds
 from softcut_lib.show.tables import table
-from softcut_lib.train.results import book_file
-from softcut_lib.train.runs import read_json
 
-__all__ = ["frames_table", "read_recorded", "variation_sentences", "variation_table"]
-
-
-def read_recorded(name, *, path=None):
-    """What a benchmark has recorded, or None where this copy of the book has no such file.
-
-    Args:
-        name: of the file in book/results/, without its ending.
-        path: the file itself, where it lies elsewhere.
-
-    Raises:
-        ValueError: a damaged file, or nothing at ``path``.
-
-    Example:
-        >>> read_recorded("solvers-cpu")["schema"]
-        1
-        >>> read_recorded("dreams") is None
-        True
-    """
-    try:
-        file = book_file(f"results/{name}.json", path)
-    except ValueError:
-        return None
-    return read_json(file)
+__all__ = ["frames_table", "variation_sentences", "variation_table"]
 
 
 def variation_table(content, *, caption=None):
@@ -42,14 +18,14 @@ def variation_table(content, *, caption=None):
         caption: a sentence above the table; made from the content if None.
 
     Returns:
-        A `Table`: median milliseconds of the exact layer; of both iterations with 35 steps; of both
-        with as many as prox-tv needs for the error wanted, how many these are, and the faster of
-        our two as a share of prox-tv's.
+        A `Table`: median milliseconds of the exact layer; of both iterations with the published
+        steps; of both with as many as prox-tv needs for the error wanted, how many these are, and
+        the faster of our two as a share of prox-tv's.
     """
     body = []
     for kind, scale in dict.fromkeys((r["scores"], r["scale"]) for r in content["rows"]):
         rows = [r for r in content["rows"] if (r["scores"], r["scale"]) == (kind, scale)]
-        fixed = {r["method"]: r["seconds"]["median"] for r in rows if r["steps"] == 35}
+        fixed = {r["method"]: r["seconds"]["median"] for r in rows if r["steps"] == PUBLISHED_STEPS}
         equal = {r["method"]: r["seconds"]["median"] for r in rows if r["enough"]}
         (steps,) = {r["steps"] for r in rows if r["enough"] and r["steps"]}
         ours = min(equal["ours, exact"], equal["ours"])
@@ -60,7 +36,8 @@ def variation_table(content, *, caption=None):
             f"{ours / equal['prox-tv']:.2f}",
         ])  # fmt: skip
     target, (height, width) = content["target"], content["grid"]
-    header = ["scores, scale of weights", "exact", "ours, 35 steps", "prox-tv, 35 steps"]
+    few = f"{PUBLISHED_STEPS} steps"
+    header = ["scores, scale of weights", "exact", f"ours, {few}", f"prox-tv, {few}"]
     header += [f"steps to {target:.0e}", "ours, so many", "prox-tv, so many", "best / prox-tv"]
     default = f"Forward and backward, {height} x {width}, one thread: processor time in ms."
     return table(header, body, caption=default if caption is None else caption)
@@ -79,22 +56,25 @@ def variation_sentences(content):
     for row in content["rows"]:
         by_method[row["method"]][row["scores"], row["scale"], row["steps"]] = row
     peer, ours = by_method["prox-tv"], by_method["ours"]
-    seconds = lambda row: row["seconds"]["median"]  # noqa: E731
-    share = [seconds(ours[key]) / seconds(row) for key, row in peer.items()]
+    share = [_median(ours[key]) / _median(row) for key, row in peer.items()]
     apart = [abs(ours[k]["error"] / r["error"] - 1) for k, r in peer.items() if r["error"] > 1e-9]
-    fixed = [row["error"] for row in peer.values() if row["steps"] == 35]
+    fixed = [row["error"] for row in peer.values() if row["steps"] == PUBLISHED_STEPS]
     enough = {key[:2]: row for key, row in peer.items() if row["enough"]}
     steps = [row["steps"] for row in enough.values()]
-    exact = [seconds(r) < seconds(enough[key[:2]]) for key, r in by_method["ours, exact"].items()]
+    exact = [_median(r) < _median(enough[key[:2]]) for key, r in by_method["ours, exact"].items()]
     return [
         f"A relative error of {content['target']:.0e} takes prox-tv {min(steps)} to "
-        f"{max(steps)} steps (35 were tried, then a fifth more each time); 35 leave "
-        f"{min(fixed):.0e} to {max(fixed):.0e}.",
+        f"{max(steps)} steps ({PUBLISHED_STEPS} were tried, then a fifth more each time); "
+        f"{PUBLISHED_STEPS} leave {min(fixed):.0e} to {max(fixed):.0e}.",
         f"With equal steps the layer takes {min(share):.2f} to {max(share):.2f} of prox-tv's time, "
         f"and the errors are equal to {100 * max(apart, default=0):.1f} %.",
         "At the error wanted the exact layer is the faster one on "
         f"{sum(exact)} of {len(exact)} problems.",
     ]
+
+
+def _median(row):
+    return row["seconds"]["median"]
 
 
 def frames_table(content, *, caption=None):

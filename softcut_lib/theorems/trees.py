@@ -7,6 +7,8 @@ AssertionError that says what was expected and the likely reason.
 import networkx as nx
 import torch
 
+from softcut_lib.theorems.affinity import _equal
+
 
 def tree_affinity_is_the_sum_over_paths(make, *, generator, grid=(5, 6)):
     """W from a spanning tree that is found, and paths that are added up, by another library.
@@ -71,9 +73,3 @@ def tree_energy_is_the_distance_to_averages(loss, *, generator, grid=(4, 5)):
         torch.stack(gradients),
         "the gradient must be sign(S - Y) / |U|, zero at labelled pixels: Y is a constant",
     )
-
-
-def _equal(found, expected, message, tolerance=1e-10):
-    found, expected = (torch.as_tensor(x, dtype=torch.float64) for x in (found, expected))
-    off = (found - expected).abs().max().item()
-    assert off <= tolerance * max(1.0, expected.abs().max().item()), f"{message} (off by {off:.3g})"

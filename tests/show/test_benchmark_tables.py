@@ -176,3 +176,12 @@ def test_the_gpu_file_is_read_in_the_same_form(tmp_path):
     gpu = show.read_gpu_benchmarks(path=path)
     (line,) = show.benchmark_table(gpu, "trained", size=(64, 64), batch=8).rows
     assert line[:2] == ["CG, fused", "1"] and line[7:10] == ["3", "-", "2"]
+
+
+def test_elimination_pays_where_its_share_is_below_one():
+    file = results()
+    cells = [row("trained", "CG", 0.1, size=(64, 64)), row("trained", "CG", 0.1, batch=1)]
+    cells += [row("trained", "CG, every pixel", t, size=size, batch=batch)
+              for t, size, batch in ((0.4, (64, 64), 8), (0.05, (256, 256), 1))]  # fmt: skip
+    shown = show.elimination_table({**file, "cells": cells, "kinds": {"trained": "t", "mild": "m"}})
+    assert shown.rows == [["trained", "0.25", "1.12", "2.00", "1 of 2"]]

@@ -2,12 +2,8 @@
 
 import pytest
 
-from softcut_lib.show.recorded import (
-    frames_table,
-    read_recorded,
-    variation_sentences,
-    variation_table,
-)
+from softcut_lib.show.benchmark_tables import read_recorded
+from softcut_lib.show.recorded import frames_table, variation_sentences, variation_table
 
 
 def test_a_file_is_read_or_told(tmp_path):

@@ -48,12 +48,13 @@ class Difference:
 
 
 def paired_differences(
-    results: dict, pairs, *, metric: str = "iou", other: dict | None = None, level: float = 0.95
-) -> list[Difference]:
+    results: dict | None, pairs, *, metric: str = "iou", other: dict | None = None,
+    level: float = 0.95,
+) -> list[Difference]:  # fmt: skip
     """Differences between models of a results file, seed by seed and image by image.
 
     Args:
-        results: content of a results file.
+        results: content of a results file; None, where there is none, has no pairs.
         pairs: (first, second) names of models; the difference is second minus first.
         metric: "iou", "loss" or "figures".
         other: another results file that holds the second models, e.g. decoded in another way.
@@ -81,7 +82,7 @@ def paired_differences(
     for first, second in pairs:
         one, two = (
             {seed: row["test"] for seed, row in runs_of(file, model).items()}
-            for file, model in ((results, first), (other or results, second))
+            for file, model in ((results, first), (results if other is None else other, second))
         )
         seeds = sorted(set(one) & set(two))
         if not seeds:

@@ -70,7 +70,7 @@ def test_several_seeds_are_answered(count, tmp_path, monkeypatch, capsys):
     assert "Does the cut gain over Base? Yes: +0." in text and f"({count} seeds, 98" in text
     assert "as the thesis found on U-Nets? No, it is worse: -0.1" in text
     assert "Does a converged adjoint help against one of a single step? Not recorded yet." in text
-    assert "mean steps of an adjoint, seed 1: 3.0 in the first pass, 43 at most" in text
+    assert "mean steps of an adjoint, seed 1: 3.0 in the first pass, 43 in the longest" in text
     assert "Soft cut, published CG, seed 1, stopped itself in pass 3 of 100 (logits must be" in text
     assert f"{3 * count} of {4 * count} runs reached their end." in text
     assert "Lower: Soft cut, published CG; Soft cut, converged; Soft cut, direct solver." in text

@@ -62,7 +62,7 @@ def _primal(scores, currents, offsets, grid):
 
 
 def duality_gap(x, scores, currents, weights, offsets):
-    """P(x) - D(u) = 1/2 ||x - (z - D'u)||^2 + sum (w |Dx| - u Dx), each term >= 0, (B, L).
+    """P(x) - Q(u) = 1/2 ||x - (z - D'u)||^2 + sum (w |Dx| - u Dx), each term >= 0, (B, L).
 
     `weights` have a label axis. As P is strongly convex, ||x - x*||^2 <= 2 gap.
     """

@@ -24,6 +24,8 @@ def invented(model, seed, **options):
     run = record(model, seed)
     run["options"] = {**run["options"], "epochs": 100, "scale": 0.5, **options}
     run["counts"] = {**run["counts"], "test": 98}
+    if "published" in model:
+        run["history"] = [{**e, "adjoint_steps_mean": 3 + 40 * e["epoch"]} for e in run["history"]]
     names = [f"horse{k:03d}" for k in range(98)]
     run["test"] = {"name": names, "iou": iou, "loss": iou, "figures": [3] * 98}
     return results.as_row({**run, "stopped": STOP if "published" in model else None})
@@ -67,7 +69,8 @@ def test_several_seeds_are_answered(count, tmp_path, monkeypatch, capsys):
     text = said(range(count), tmp_path, monkeypatch, capsys)
     assert "Does the cut gain over Base? Yes: +0." in text and f"({count} seeds, 98" in text
     assert "as the thesis found on U-Nets? No, it is worse: -0.1" in text
-    assert "Does a converged adjoint help? Not recorded yet." in text
+    assert "Does a converged adjoint help against one of a single step? Not recorded yet." in text
+    assert "mean steps of an adjoint, seed 1: 3.0 in the first pass, 43 in the longest" in text
     assert "Soft cut, published CG, seed 1, stopped itself in pass 3 of 100 (logits must be" in text
     assert f"{3 * count} of {4 * count} runs reached their end." in text
     assert "Lower: Soft cut, published CG; Soft cut, converged; Soft cut, direct solver." in text

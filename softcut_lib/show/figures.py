@@ -14,7 +14,7 @@ def curves(
     x, lines, *, xlabel, ylabel, log="", title="", levels=None, marks=None, markers=False,
     stairs=False, height=3.4, alt,
 ):  # fmt: skip
-    """Plot curves over x, with a legend.
+    """Plot curves over x, with a legend; of more than four lines it stands below, clear of them.
 
     Args:
         x: one sequence for all lines; None where each line brings its own.
@@ -67,7 +67,10 @@ def curves(
         if name in log and high >= 10 * low:  # the powers of ten say enough
             axis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    if len(lines) > 1:
+    if len(lines) > 4:
+        fig.legend(loc="outside lower center", ncols=3)
+        fig.set_figheight(height + 0.3 * -(-len(lines) // 3))
+    elif len(lines) > 1:
         ax.legend()
     return picture(fig, alt)
 

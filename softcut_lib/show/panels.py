@@ -35,7 +35,7 @@ def images(pictures, *, titles=None, kinds=None, columns=None, limits=None, alt)
     Args:
         pictures: list of tensors (h, w), (1 or 3, h, w) or with leading axes of length 1; a list of
             edge tensors [C, R] is drawn as the geometric mean of the conductances at each pixel.
-        titles: one string each.
+        titles: one string each; may have several lines.
         kinds: one name or one each of "image", "scores" (diverging, 0 white), "mask", "labels",
             "conductance" (log scale), "map" (any quantity), "probability"; guessed if None.
         columns: panels in a row; at most 3 if None, which a phone can still show.
@@ -64,20 +64,21 @@ def images(pictures, *, titles=None, kinds=None, columns=None, limits=None, alt)
             raise ValueError(f"{name} must hold one entry per picture, {count}, got {len(given)}")
     columns = columns or {2: 2, 4: 2}.get(count, 3)
     panels = [panel(p, k) for p, k in zip(pictures, kinds)]
-    fig, axes = _arrange(panels, min(columns, count), any(titles))
+    lines = max(title.count("\n") + bool(title) for title in titles)
+    fig, axes = _arrange(panels, min(columns, count), lines)
     for (ax, bar), part, title, limit in zip(axes, panels, titles, limits):
         draw_panel(ax, bar, *part, limit)
         ax.set_title(title, pad=5)
     return picture(fig, alt)
 
 
-def _arrange(panels, columns, titled):
+def _arrange(panels, columns, lines):
     """A figure with one axes for every panel and one for its color bar, placed by hand.
 
     Automatic layouts shift panels that have a color bar against those that have none.
     """
     rows = math.ceil(len(panels) / columns)
-    gap, head = 0.14, 0.34 if titled else 0.06
+    gap, head = 0.14, 0.14 + 0.2 * lines if lines else 0.06
     aspects = [values.shape[0] / values.shape[1] for values, _ in panels]
     wide = (WIDTH - gap * (columns + 1)) / columns
     wide = min(wide, 4.6 / max(aspects), 4.6)
@@ -171,6 +172,11 @@ def draw_panel(ax, bar, values, kind, limits=None):
         wide = ax.figure.get_figwidth() * bar[2]  # inches; a number takes up to half of one
         ruler.locator = MaxNLocator(4 if wide > 2 else 2)
     ruler.update_ticks()
+    if kind != "conductance":  # numbers at the ends of two bars side by side would collide
+        low, high = ruler.ax.get_xlim()
+        for place, label in zip(ruler.ax.get_xticks(), ruler.ax.get_xticklabels()):
+            share = (place - low) / (high - low)
+            label.set_ha("left" if share < 0.05 else "right" if share > 0.95 else "center")
 
 
 def _label_colors(labels):

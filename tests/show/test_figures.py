@@ -88,6 +88,16 @@ def test_kinds_are_guessed():
         assert panel(values, None)[1] == kind
 
 
+def test_long_titles_and_long_legends_get_room_of_their_own():
+    one, two = (show.images([SCORES] * 2, titles=[t] * 2, alt=ALT) for t in ("a", "a\nb"))
+    few, many = (
+        show.curves([0, 1], {str(k): [0, k] for k in range(n)}, xlabel="x", ylabel="y", alt=ALT)
+        for n in (4, 5)
+    )
+    assert pixels(two).shape[0] > pixels(one).shape[0]  # nothing is pushed into the row above
+    assert pixels(many).shape[0] > pixels(few).shape[0]  # the legend stands below the axes
+
+
 def test_mean_conductance_by_hand():
     mean = mean_conductance(WEIGHTS)
     assert mean[0, 0] == pytest.approx((1.0 * 0.1) ** (1 / 2))

@@ -130,29 +130,12 @@ def picture(fig, alt, *, dpi=DPI):
     file = io.BytesIO()
     fig.savefig(file, format="png", dpi=dpi)
     image = Image.open(file).convert("RGB")
-    file, colors = io.BytesIO(), image.getcolors(maxcolors=3000)
-    if colors is None:  # photographs: a PNG would weigh a megabyte
+    file = io.BytesIO()
+    if image.getcolors(maxcolors=3000) is None:  # photographs: a PNG would weigh a megabyte
         mime = "image/jpeg"
         image.thumbnail((image.width * 3 // 4, image.height), Image.Resampling.LANCZOS)
         image.save(file, format="jpeg", quality=86, subsampling=0)
     else:
         mime = "image/png"
-        with_palette(image, colors).save(file, format="png", optimize=True)
+        image.quantize(256, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
     return Picture(file.getvalue(), mime, alt, round(fig.get_figwidth() * SHOWN))
-
-
-def with_palette(image, colors):
-    """An RGB image in its 256 most frequent colors, each other color replaced by the nearest.
-
-    A color map has 256 levels and letters have few pixels, so levels stay as they are. (Pillow's
-    own choice joins levels that are near each other, and a smooth map gets borders.)
-    """
-    colors = np.array([color for _, color in sorted(colors, reverse=True)], dtype=int)
-    kept = colors[:256]
-    nearest = ((colors[:, None] - kept) ** 2).sum(2).argmin(1)
-    place = np.array([1 << 16, 1 << 8, 1])
-    order = np.argsort(colors @ place)
-    found = np.searchsorted((colors @ place)[order], np.asarray(image).astype(int) @ place)
-    indexed = Image.frombytes("P", image.size, nearest[order][found].astype(np.uint8).tobytes())
-    indexed.putpalette(kept.astype(np.uint8).tobytes())
-    return indexed

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from softcut_lib.show.style import COLORS, SCORES, STYLES, canvas, picture, styled
 
@@ -63,9 +63,8 @@ def curves(
     if "y" in log:
         ax.set_yscale("log")
     for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
-        low, high = axis.get_view_interval()
-        if name in log and high >= 10 * low:  # the powers of ten say enough
-            axis.set_minor_formatter(NullFormatter())
+        if name in log:
+            number_powers(axis)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(lines) > 4:
         fig.legend(loc="outside lower center", ncols=3)
@@ -73,6 +72,17 @@ def curves(
     elif len(lines) > 1:
         ax.legend()
     return picture(fig, alt)
+
+
+def number_powers(axis):
+    """Write the powers of ten on a logarithmic axis; 2 and 5 times them where it shows but one."""
+    low, high = axis.get_view_interval()
+    if high < 10 * low:  # matplotlib numbers the small ticks of less than a decade
+        return
+    axis.set_minor_formatter(NullFormatter())
+    if np.floor(np.log10(high)) == np.ceil(np.log10(low)):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 @styled

@@ -186,7 +186,7 @@ def cuts_meet_and_join(cut_energy, *, generator, grid=(4, 5), offsets=None):
 
 
 def min_cut_is_locally_constant(min_cut, *, generator, grid=(3, 4), offsets=None):
-    """Scores may move by half the gap to the second best labeling and no label changes.
+    """Scores and weights may move by half the gap to the second best labeling; no label changes.
 
     So the minimum cut's derivative is zero wherever it exists: it cannot be trained.
     """
@@ -195,12 +195,16 @@ def min_cut_is_locally_constant(min_cut, *, generator, grid=(3, 4), offsets=None
     best, second = np.sort(energy)[:2]
     labels = min_cut(scores, weights, offsets=offsets)
     for _ in range(5):
-        step = torch.randn(scores.shape, generator=generator, dtype=scores.dtype)
-        step = step * 0.49 * float(second - best) / step.abs().sum()
-        moved = min_cut(scores + step, weights, offsets=offsets)
+        steps = [
+            torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in (scores, *weights)
+        ]
+        factor = 0.49 * float(second - best) / sum(float(s.abs().sum()) for s in steps)
+        # a weight that stops at 0 moves less than it might
+        others = [(w + factor * s).clamp(min=0) for w, s in zip(weights, steps[1:])]
+        moved = min_cut(scores + factor * steps[0], others, offsets=offsets)
         assert torch.equal(moved, labels), (
-            f"the best labeling leads by {second - best:.3g}, scores moved by "
-            f"{step.abs().sum():.3g} in all: no label may change"
+            f"the best labeling leads by {second - best:.3g}, scores and weights moved by at most "
+            f"{0.49 * (second - best):.3g} in all: no label may change"
         )
 
 

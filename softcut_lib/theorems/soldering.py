@@ -10,6 +10,7 @@ import math
 import numpy as np
 import torch
 
+from softcut_lib.grid.edges import axis_offsets, edge_shape
 from softcut_lib.grid.system import GridSystem
 from softcut_lib.theorems.linear_system import energy, random_scores, random_system
 
@@ -106,4 +107,20 @@ def cycle_is_a_preconditioner(apply, *, generator, grid=(6, 7), system=None):
     assert least > 0, (
         f"a preconditioner of CG must be positive definite, its least eigenvalue is {least:.3g}; "
         "is the smoother damped enough?"
+    )
+
+
+def cycle_sees_far(apply, *, grid=(6, 7), weight=1e3, most=0.6):
+    """One cycle leaves at most this share of any error in the energy norm, at equal strong weights.
+
+    ||I - M A||_A <= most. Sweeps alone leave nearly all of a smooth error.
+    """
+    shapes = [edge_shape(grid, offset) for offset in axis_offsets(len(grid))]
+    system = GridSystem([torch.full((1, *s), weight, dtype=torch.float64) for s in shapes])
+    root = torch.linalg.cholesky(torch.from_numpy(system.to_scipy().toarray()))
+    scaled = root.T @ cycle_matrix(apply, system) @ root
+    left = float(torch.linalg.matrix_norm(torch.eye(len(root), dtype=root.dtype) - scaled, 2))
+    assert left <= most, (
+        f"a cycle may leave at most {most:.0%} of any error, it leaves {left:.1%} of one; is the "
+        "soldered circuit solved for what the first sweep leaves, and its answer copied and added?"
     )

@@ -66,6 +66,22 @@ def test_drawing_leaves_pyplot_alone():
     assert plt.rcParams["font.size"] == fonts
 
 
+@pytest.mark.parametrize("limits", [(12, 300), (0.05, 3), (1, 200), (300, 2e7), (2, 8)])
+def test_logarithmic_axes_show_at_least_two_numbers(limits):
+    from softcut_lib.show.figures import number_powers
+    from softcut_lib.show.style import canvas
+
+    fig, axes = canvas()
+    axes[0, 0].plot(limits, [0, 1])
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].set_xlim(*limits)
+    number_powers(axes[0, 0].xaxis)
+    fig.canvas.draw()
+    labels = axes[0, 0].xaxis.get_ticklabels(which="both")
+    inside = [t for t in labels if t.get_text() and limits[0] <= t.get_position()[0] <= limits[1]]
+    assert len(inside) >= 2
+
+
 def test_photographs_are_small_files():
     generator = torch.Generator().manual_seed(0)
     photo = show.images([torch.rand(3, 200, 200, generator=generator)], alt=ALT)

@@ -81,3 +81,17 @@ def test_preconditioners(generator):
     for wrong, words in ((one_sided, "symmetric"), (undamped, "positive"), (clipped, "linear")):
         with pytest.raises(AssertionError, match=words):
             theorem.cycle_is_a_preconditioner(wrong, generator=generator)
+
+
+def test_two_levels_see_far_and_sweeps_do_not():
+    def two_levels(system, r, correct=True):
+        A, P = torch.from_numpy(system.to_scipy().toarray()), theorem.blocks(system.grid)
+        lower, b = torch.tril(A), r.flatten()
+        x = torch.linalg.solve(lower, b)
+        if correct:
+            x = x + P @ torch.linalg.solve(P.T @ A @ P, P.T @ (b - A @ x))
+        return (x + torch.linalg.solve(lower.T, b - A @ x)).view(r.shape)
+
+    theorem.cycle_sees_far(two_levels)
+    with pytest.raises(AssertionError, match="soldered circuit solved"):
+        theorem.cycle_sees_far(lambda system, r: two_levels(system, r, correct=False))

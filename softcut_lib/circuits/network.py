@@ -190,7 +190,8 @@ def kirchhoff_residual(circuit, voltages, *, held=(GROUND,)):
     for (u, v), current in edge_currents(circuit, voltages).items():
         surplus[u] -= current
         surplus[v] += current
-    return max((abs(s) for node, s in surplus.items() if node not in held), default=0.0)
+    missed = [abs(s) for node, s in surplus.items() if node not in held]
+    return float(np.max(missed, initial=0.0))  # NaN if one is, unlike Python's max
 
 
 def effective_resistance(circuit, a, b):

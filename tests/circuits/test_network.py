@@ -126,6 +126,10 @@ def test_currents_and_residual():
     assert kirchhoff_residual(circuit, voltages) < 1e-12
     wrong = voltages | {(0, 0): voltages[0, 0] + 0.5}
     assert kirchhoff_residual(circuit, wrong) == pytest.approx(1.0)  # 0.5 V on 1 + 1 siemens
+    assert math.isnan(kirchhoff_residual(circuit, voltages | {(0, 1): math.nan}))
+    chain = sc.grid_circuit(torch.ones(4), [torch.ones(3)])
+    unknown = sc.node_voltages(chain) | {(3,): math.nan}  # the last of the nodes that are asked
+    assert math.isnan(kirchhoff_residual(chain, unknown))
 
 
 def test_parallel_offsets_add():

@@ -30,7 +30,7 @@ def random_walker(seeds, weights, *, offsets=None, labels=None, prior=None, solv
         prior: (B, L, *grid) >= 0, conductance from each pixel to a node of each label, with which
             pixels can be labeled without seeds; none if None.
         solver: ``CG()`` if None. Where only very weak edges lead into a region, its residual is
-            small long before the answer is right; ``Direct(refine=0)`` is right at any contrast.
+            small long before the answer is right; ``Direct()`` on the CPU is right at any contrast.
 
     Returns:
         (B, L, *grid) of the weights' dtype, in [0, 1], summing to one over the labels; NaN at
@@ -89,7 +89,7 @@ def _warn_unless_reached(total):
             f"random_walker: at {int(missed.sum())} of {missed.numel()} pixels the answers of the "
             f"labels add up to between {float(total.min()):.3g} and {float(total.max()):.3g}, not "
             "to 1: the solver stopped before currents through weak edges had settled; use "
-            "Direct(refine=0) (2-D, 4 neighbors), a smaller tol, or larger least weights",
+            "Direct() (2-D, 4 neighbors), a smaller tol, or larger least weights",
             ConvergenceWarning,
             stacklevel=3,
         )

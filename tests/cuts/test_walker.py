@@ -89,7 +89,7 @@ def test_a_region_that_the_solver_did_not_reach_is_told():
     seeds, weights = walled(1e-8)
     with pytest.warns(sc.ConvergenceWarning, match="at 6 of 8 pixels .* add up to between 0 and"):
         sc.random_walker(seeds, weights)
-    x = sc.random_walker(seeds, weights, solver=sc.Direct(refine=0))
+    x = sc.random_walker(seeds, weights, solver=sc.Direct())
     torch.testing.assert_close(x[0, :, 0, 1:-1], torch.full((2, 6), 0.5), rtol=0, atol=1e-6)
     budget = sc.CG(accept=True)
     assert sc.random_walker(seeds, weights, solver=budget).isnan().any()

@@ -281,6 +281,11 @@ def _check_seeds(seeds, values, system):
             f"values must have shape (B, L, *grid) with B, grid = {expected[0]}, {system.grid}, "
             f"got {shape}"
         )
+    if system.labels is not None and shape[1] not in (1, system.labels):
+        raise ValueError(
+            f"values must have as many labels as the system, {system.labels}, or one for all, got "
+            f"{shape[1]}"
+        )
     checks.same_kind("values", values, "weights", system.ground)
 
 

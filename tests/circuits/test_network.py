@@ -175,5 +175,8 @@ def test_voltages_refuse():
     apart = sc.grid_circuit(torch.ones(3), [torch.tensor([1.0, 0.0])], ground=0.0)
     with pytest.raises(ValueError, match="every connected part"):
         sc.node_voltages(apart, held={(0,): 1.0})
+    apart.add_edge((1,), (2,), conductance=0.0)  # an open resistor joins nothing
+    with pytest.raises(ValueError, match="every connected part"):
+        sc.node_voltages(apart, held={(0,): 1.0})
     with pytest.raises(ValueError, match="a must be a node"):
         sc.effective_resistance(floating, (9,), (0,))

@@ -140,6 +140,13 @@ REFUSALS = {
         ValueError,
         "seeds must be a bool tensor",
     ),
+    "seeds' labels": (
+        lambda w: sc.GridSystem([t[:, None].expand(-1, 2, -1, -1) for t in w]).with_seeds(
+            torch.zeros(2, 4, 5, dtype=torch.bool), torch.zeros(2, 3, 4, 5).double()
+        ),
+        ValueError,
+        "values must have as many labels as the system, 2, or one for all, got 3",
+    ),
 }
 
 

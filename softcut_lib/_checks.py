@@ -23,8 +23,11 @@ def positive_number(name, value):
 
 
 def one_of(name, value, choices):
-    """Refuse an option that is not in the list."""
-    if not any(value is c or value == c for c in choices):
+    """Refuse an option that is not in the list; 1 is not True, which Python holds equal."""
+    if not any(
+        value is c or (isinstance(value, bool) == isinstance(c, bool) and value == c)
+        for c in choices
+    ):
         listed = " or ".join(repr(c) for c in choices)
         raise ValueError(f"{name} must be {listed}, got {value!r}")
 

@@ -115,7 +115,10 @@ def node_voltages(circuit, *, held=None):
             f"held must name at least one node of the circuit, got {missing or held}: a voltage is "
             "only defined against one that is known"
         )
-    for part in nx.connected_components(circuit):
+    closed = ((u, v) for u, v, g in circuit.edges(data="conductance") if g)  # 0 joins nothing
+    joined = nx.Graph(closed)
+    joined.add_nodes_from(circuit)
+    for part in nx.connected_components(joined):
         if part.isdisjoint(held):
             raise ValueError(
                 "held must name a node of every connected part, got none in that of "
@@ -190,7 +193,8 @@ def kirchhoff_residual(circuit, voltages, *, held=(GROUND,)):
     for (u, v), current in edge_currents(circuit, voltages).items():
         surplus[u] -= current
         surplus[v] += current
-    return max((abs(s) for node, s in surplus.items() if node not in held), default=0.0)
+    missed = [abs(s) for node, s in surplus.items() if node not in held]
+    return float(np.max(missed, initial=0.0))  # NaN if one is, unlike Python's max
 
 
 def effective_resistance(circuit, a, b):

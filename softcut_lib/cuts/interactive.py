@@ -86,6 +86,9 @@ def seed_colors(image, seeds):
     Returns:
         (B, 1, *grid) in (0, 1); 1/2 where neither kind of seed has a similar color.
 
+    Raises:
+        ValueError: more than three channels.
+
     Example:
         >>> import torch
         >>> image = torch.tensor([[[[0.1, 0.12, 0.9, 0.88]]]])

@@ -87,6 +87,7 @@ def grabcut(image, seeds, *, components=5, gamma=50.0, offsets=None, max_iter=10
     check.on_cpu("image", image, "grabcut")
     check.grid_axes("image", image, 3)
     check.positive_integer("components", components)
+    check.positive_number("gamma", gamma)
     check.positive_integer("max_iter", max_iter)
     check_seeds(seeds, (image.shape[0], *image.shape[2:]), labels=2)
     _check_start(seeds, components)

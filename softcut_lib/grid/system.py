@@ -102,6 +102,11 @@ class GridSystem:
         return tensor if self._per_label(tensor) else tensor.unsqueeze(1)
 
     def __matmul__(self, x):
+        if x.dim() != 2 + len(self.grid) or x.shape[2:] != self.grid:  # else it might broadcast
+            raise ValueError(
+                f"x must have shape (B, L, *grid) with grid = {self.grid} to be multiplied by the "
+                f"system, got {tuple(x.shape)}; a single label needs its axis: x[:, None]"
+            )
         out = self.labeled(self.ground) * x
         for w, offset in zip(self.weights, self.offsets, strict=True):
             out = out + spread(self.labeled(w) * jump(x, offset), offset, self.grid)
@@ -275,6 +280,11 @@ def _check_seeds(seeds, values, system):
         raise ValueError(
             f"values must have shape (B, L, *grid) with B, grid = {expected[0]}, {system.grid}, "
             f"got {shape}"
+        )
+    if system.labels is not None and shape[1] not in (1, system.labels):
+        raise ValueError(
+            f"values must have as many labels as the system, {system.labels}, or one for all, got "
+            f"{shape[1]}"
         )
     checks.same_kind("values", values, "weights", system.ground)
 

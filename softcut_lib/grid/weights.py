@@ -82,13 +82,19 @@ def length_weights(offsets):
     """
     for offset in offsets:
         check.offset(offset, 2)
-    angles = [math.atan2(o[0], o[1]) % math.pi for o in offsets]
-    if len(set(angles)) < len(angles):
+    lines = [_line(*offset) for offset in offsets]
+    if len(set(lines)) < len(lines):
         raise ValueError(f"offsets must point along different lines, got {tuple(offsets)}")
-    weights = []
+    angles, weights = [math.atan2(*line) for line in lines], []
     for offset, angle in zip(offsets, angles, strict=True):
         # half the gap to the next line on either side; lines repeat after pi
         gaps = sorted((other - angle) % math.pi for other in angles if other != angle)
         share = (gaps[0] + math.pi - gaps[-1]) / 2 if gaps else math.pi
         weights.append(share / (2 * math.hypot(*offset)))
     return weights
+
+
+def _line(a, b):
+    """The shortest offset along this one's line, its first nonzero entry positive."""
+    divisor = math.gcd(a, b) * (1 if (a, b) > (0, 0) else -1)
+    return a // divisor, b // divisor

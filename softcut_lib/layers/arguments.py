@@ -20,6 +20,8 @@ def prepare(scores, ground, weights):
         )
     for k, w in enumerate(weights):
         checks.is_tensor(f"weights[{k}]", w)
+    if ground is not None:
+        checks.is_tensor("ground", ground)
     device = scores.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         scores, weights = _widen(scores), [_widen(w) for w in weights]

@@ -208,6 +208,7 @@ class FenchelYoungLoss:
     def __call__(self, scores, weights, target):
         run, count = self.average, scores.shape[1]
         system = cut_system(scores, weights, run.offsets)
+        weights = [w.squeeze(1) if w.dim() == scores.dim() else w for w in weights]
         check_seeds(target, (system.batch, *system.grid), max(count, 2), name="target")
         with torch.no_grad():
             theta, _ = run.draw(scores, weights)

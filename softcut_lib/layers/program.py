@@ -51,13 +51,14 @@ def linear_program_cut(scores, weights, *, offsets=None, smoothing=0.0, tol=1e-9
     """
     check.on_cpu("scores", scores, "linear_program_cut")
     system = cut_system(scores, weights, offsets)
-    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not smoothing >= 0:
-        raise ValueError(f"smoothing must be a number of at least 0, got {smoothing!r}")
+    number = isinstance(smoothing, int | float) and not isinstance(smoothing, bool)
+    if not number or not 0 <= smoothing < float("inf"):
+        raise ValueError(f"smoothing must be a finite number of at least 0, got {smoothing!r}")
     check.positive_number("tol", tol)
     program = _program(system.grid, system.offsets, smoothing > 0)
     batch, labels = scores.shape[:2]
     flat = scores.double().flatten(2).flatten(0, 1)
-    edges = torch.cat([w.double().view(batch, -1) for w in system.weights], 1)
+    edges = torch.cat([w.double().reshape(batch, -1) for w in system.weights], 1)
     edges = edges.repeat_interleave(labels, 0) if edges.shape[1] else torch.zeros_like(flat[:, :1])
     given = [flat.clamp(min=0), (-flat).clamp(min=0), edges]
     if smoothing > 0:

@@ -170,8 +170,11 @@ class SoftCut(nn.Module):
     def forward(self, scores, weights):
         ground = self.ground
         if ground is not None:
-            checks.is_tensor("scores", scores)
-            ground = torch.full_like(scores[:, 0], ground)
+            checks.grid_axes("scores", scores, 3)
+            # in half precision, which autocast widens, the number would lose its digits first
+            half = scores.dtype in (torch.float16, torch.bfloat16)
+            kind = torch.float32 if half else scores.dtype
+            ground = torch.full_like(scores[:, 0], ground, dtype=kind)
         return soft_cut(
             scores, weights, offsets=self.offsets, ground=ground, solver=self.solver,
             adjoint=self.adjoint, log=self.log, check=self.check,

@@ -132,9 +132,7 @@ class CutNet(nn.Module):
         from softcut_lib import alpha_expansion, min_cut
 
         solve = min_cut if scores.shape[1] == 1 else alpha_expansion
-        options = self.cut.keywords if isinstance(self.cut, partial) else {}
-        offsets = options.get("offsets", getattr(self.cut, "offsets", None))
-        mask = solve(scores.cpu(), [w.cpu() for w in weights], offsets=offsets)
+        mask = solve(scores.cpu(), [w.cpu() for w in weights], offsets=offsets_of(self.cut))
         return mask.to(scores.device)
 
     def _run(self, image):
@@ -174,6 +172,18 @@ def output_kind(cut: Callable | None) -> str:
     while isinstance(cut, partial):
         cut = cut.func
     return getattr(cut, "output", "scores")
+
+
+def offsets_of(cut: Callable | None) -> tuple | None:
+    """The edge directions of a cut, its attribute or stored option ``offsets``; None for the axes.
+
+    >>> from functools import partial
+    >>> from softcut_lib import SoftCut, soft_cut
+    >>> offsets_of(SoftCut(offsets=((1, 1),))), offsets_of(partial(soft_cut, offsets=((1, 1),)))
+    (((1, 1),), ((1, 1),))
+    """
+    options = cut.keywords if isinstance(cut, partial) else {}
+    return options.get("offsets", getattr(cut, "offsets", None))
 
 
 def harden(prob: torch.Tensor) -> torch.Tensor:

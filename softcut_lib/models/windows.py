@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from softcut_lib import _checks
-from softcut_lib.models.cutnet import CutNet, CutOutput, harden
+from softcut_lib.grid.edges import at_tail, axis_offsets, tail
+from softcut_lib.models.cutnet import CutNet, CutOutput, harden, offsets_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
@@ -113,7 +114,8 @@ class Windowed(nn.Module):
     belonging to the window that keeps its tail.
 
     Args:
-        network: a `CutNet`; its decoder, if any, is run on the joined frame.
+        network: a `CutNet`; its decoder, if any, is run on the joined frame. Its conductances
+            belong to the offsets of its cut, to the axes where it has none.
         window, stride: as in `split_windows`; window > stride where there are conductances.
         fill: color outside the frame; the default, the mean of ImageNet and 0 in further channels,
             is 0 after the normalization of `TwoDecoderUNet`, as in the thesis' code.
@@ -125,8 +127,8 @@ class Windowed(nn.Module):
 
     Raises:
         TypeError: the network is no `CutNet`.
-        ValueError: as `split_windows`, or conductances with no margin to hold the edges between
-            windows.
+        ValueError: as `split_windows`; conductances with no margin to hold the edges between
+            windows, or of another number than the cut's offsets.
 
     Source: SoftCut thesis, section 3; experiment 11.
 
@@ -166,7 +168,7 @@ class Windowed(nn.Module):
         if parts[0].weights is not None:
             weights = [
                 self._join_edges(torch.cat([part.weights[k] for part in parts]), offset, size)
-                for k, offset in enumerate(((1, 0), (0, 1)))
+                for k, offset in enumerate(self._offsets(len(parts[0].weights)))
             ]
         return CutOutput(scores, weights, output, prob)
 
@@ -176,21 +178,31 @@ class Windowed(nn.Module):
         result = self(image)
         if self.decode is None:
             return harden(result.prob)
-        return CutNet(_Given(result), decode=self.decode).predict(image)
+        return CutNet(_Given(result), self.network.cut, self.decode).predict(image)
 
     def _join(self, maps, size):
         return join_windows(maps, size, window=self.window, stride=self.stride)
 
+    def _offsets(self, count):
+        """The edge directions of the network's conductances, as many as it gives."""
+        offsets = offsets_of(self.network.cut) or axis_offsets(2)
+        if len(offsets) != count:
+            raise ValueError(
+                f"network must give one map of conductances for each offset of its cut, {offsets}, "
+                f"got {count}; give the cut the edge net's offsets"
+            )
+        return offsets
+
     def _join_edges(self, edges, offset, size):
-        if self.window == self.stride:
+        if _margin(self.window, self.stride) < max(map(abs, offset)):
             raise ValueError(
                 "window must be larger than stride where the network gives conductances: the edges "
-                f"between windows lie in the margin; got {self.window} for both"
+                f"between windows lie in the margin, {max(map(abs, offset))} pixels wide for "
+                f"offset {tuple(offset)}; got window {self.window} and stride {self.stride}"
             )
         shared = edges.dim() == 3
-        maps = edges[:, None] if shared else edges
-        maps = nn.functional.pad(maps, (0, offset[1], 0, offset[0]))
-        joined = self._join(maps, size)[..., : size[0] - offset[0], : size[1] - offset[1]]
+        maps = at_tail(edges[:, None] if shared else edges, offset, (self.window, self.window))
+        joined = tail(self._join(maps, size), offset)
         return joined[:, 0] if shared else joined
 
     def _fill(self, channels):

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.solvers.interface import MadeFrom, SolveInfo, fits, lengths_of, relative_residual
+from softcut_lib.solvers.interface import (
+    MadeFrom,
+    SolveInfo,
+    fits,
+    inner,
+    lengths_of,
+    relative_residual,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +113,8 @@ class CG:
             A callable (system, rhs) -> (x, info) for this same system.
 
         Raises:
-            ValueError: as for the solver itself; when called, for a system of other values.
+            ValueError: as for the solver itself; when called, for a system of other values, where
+                something has been laid out (on every second pixel; else nothing is).
 
         Example:
             >>> import torch
@@ -241,12 +249,6 @@ def _start(rhs, start):
     )
 
 
-def _dot(a, b):
-    """Inner product per sample and label, float64, shaped to multiply (B, L, *grid)."""
-    axes = tuple(range(2, a.dim()))
-    return (a * b).sum(axes, keepdim=True, dtype=torch.float64)
-
-
 def _run_torch(system, rhs, x, options):
     """The reference kernel: x holds the start and becomes the answer.
 
@@ -255,8 +257,8 @@ def _run_torch(system, rhs, x, options):
     scale = 1 / system.diagonal() if options.preconditioner == "jacobi" else 1
     r = rhs - system @ x
     p = torch.zeros_like(r)
-    square, energy, beta = _dot(r, r), _dot(r, scale * r), torch.zeros_like(_dot(r, r))
-    target, bound = options.tol**2 * _dot(rhs, rhs), options.tol * rhs.numel()
+    square, energy, beta = inner(r, r), inner(r, scale * r), torch.zeros_like(inner(r, r))
+    target, bound = options.tol**2 * inner(rhs, rhs), options.tol * rhs.numel()
     steps = torch.zeros_like(square, dtype=torch.long)
     history = [square]
     # a system that is done takes steps of length 0, so that its answer no longer changes
@@ -264,13 +266,13 @@ def _run_torch(system, rhs, x, options):
     while len(history) <= options.max_iter and bool(active.any()):
         p = scale * r + beta.to(r) * p
         q = system @ p
-        curvature = _dot(p, q)
+        curvature = inner(p, q)
         active = active & (curvature != 0) & ~(curvature < 0)
         alpha = torch.where(active, energy / torch.where(active, curvature, 1), 0)
         x += alpha.to(x) * p
         r = r - alpha.to(r) * q
-        before, energy = energy, _dot(r, scale * r)
-        square = torch.where(active, _dot(r, r), square)
+        before, energy = energy, inner(r, scale * r)
+        square = torch.where(active, inner(r, r), square)
         beta = torch.where(active & (before != 0), energy / torch.where(before != 0, before, 1), 0)
         history.append(square)
         if options.stop == "relative":

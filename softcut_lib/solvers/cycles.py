@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.solvers.interface import SolveInfo, fits, lengths_of, relative_residual
+from softcut_lib.solvers.interface import SolveInfo, fits, inner, lengths_of, relative_residual
 from softcut_lib.solvers.levels import hierarchy
 
 
@@ -132,11 +132,6 @@ def v_cycle(levels, r):
     return z
 
 
-def _dot(a, b):
-    """Inner product per sample and label, float64, shaped to multiply (B, L, *grid)."""
-    return (a * b).sum(tuple(range(2, a.dim())), keepdim=True, dtype=torch.float64)
-
-
 def _run_torch(system, rhs, x, options):
     """The reference kernel: x is zero and becomes the answer.
 
@@ -144,23 +139,23 @@ def _run_torch(system, rhs, x, options):
     """
     levels = hierarchy(system, options.coarse)
     r, p, q = rhs, torch.zeros_like(rhs), torch.zeros_like(rhs)
-    square = _dot(r, r)
+    square = inner(r, r)
     target, curvature = options.tol**2 * square, torch.ones_like(square)
     steps, history = torch.zeros_like(square, dtype=torch.long), [square]
     # a system that is done takes steps of length 0, so that its answer no longer changes
     active = square > target
     while len(history) <= options.max_iter and bool(active.any()):
         z = v_cycle(levels, r)
-        beta = -_dot(z, q) / curvature  # z + beta p is conjugate to p, even after rounding in V
+        beta = -inner(z, q) / curvature  # z + beta p is conjugate to p, even after rounding in V
         p = z + beta.to(r) * p
         q = system @ p
-        curvature = _dot(p, q)
+        curvature = inner(p, q)
         active = active & (curvature != 0) & ~(curvature < 0)
         curvature = torch.where(active, curvature, 1)
-        step = torch.where(active, _dot(p, r) / curvature, 0)
+        step = torch.where(active, inner(p, r) / curvature, 0)
         x += step.to(x) * p
         r = r - step.to(r) * q
-        square = torch.where(active, _dot(r, r), square)
+        square = torch.where(active, inner(r, r), square)
         history.append(square)
         steps += active
         active = active & (square > target)

@@ -60,13 +60,17 @@ class FrontCircuit:
         flat.append(flat[0].new_full((batch, labels, 1), behind))
         return torch.cat(flat, 2).flatten(0, 1).numpy()
 
-    def answer(self, rhs, refine):
-        """(x, norms (B, L) of rhs - A x, of rhs and of x); residuals are computed in float64."""
+    def answer(self, rhs, refine, mends):
+        """(x, norms (B, L) of rhs - A x, of rhs and of x); residuals are computed in float64.
+
+        Refined where `mends`, bool (B, 1 or L).
+        """
         flat = rhs.reshape(len(self.ground), -1, rhs.shape[2:].numel())
         flat = torch.nn.functional.pad(flat, (0, 1)).numpy()
         x = self._solve(flat)
-        for _ in range(refine):
-            x += self._solve(self._residual(flat, x)[0])
+        for _ in range(refine if bool(mends.any()) else 0):
+            change = self._solve(self._residual(flat, x)[0])
+            x += np.where(mends.view(-1, 1, 1).numpy(), change, 0)
         norms = torch.from_numpy(self._residual(flat, x)[1]).view(*rhs.shape[:2], 3)
         return torch.from_numpy(x)[..., :-1].reshape(rhs.shape), norms.unbind(-1)
 

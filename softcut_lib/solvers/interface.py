@@ -23,7 +23,8 @@ class SolveInfo:
 
     Attributes:
         solver: the solver's name.
-        kernel: the code that ran: "torch", "fused", "superlu".
+        kernel: the code that ran: "torch", "fused", "fused, red-black" (`CG` on every second
+            pixel), "superlu".
         iterations: long (B, L), steps taken; 0 for direct solvers.
         residual: float64 (B, L), the true relative residual ||rhs - A x|| / ||rhs||.
         converged: bool (B, L).
@@ -83,6 +84,8 @@ def fits(system, rhs):
     check.floating("rhs", rhs)
     check.same_kind("rhs", rhs, "the system", system.ground)
     shape = tuple(rhs.shape)
+    if rhs.numel() == 0:
+        raise ValueError(f"rhs must hold at least one sample, label and pixel, got shape {shape}")
     if len(shape) != 2 + len(system.grid) or (shape[0], *shape[2:]) != (system.batch, *system.grid):
         raise ValueError(
             f"rhs must have shape (B, L, *grid) with B = {system.batch} and grid = {system.grid}, "
@@ -162,6 +165,14 @@ def direct_info(solver, kernel, system, rhs, x):
         residual=residual,
         converged=residual <= rounding.clamp(min=64 * torch.finfo(rhs.dtype).eps),
     )
+
+
+def inner(a, b):
+    """<a, b> per sample and label, float64, shaped to multiply (B, L, *grid).
+
+    The products are float64 too: in float32 they leave its range for a, b of 1e20 or 1e-23.
+    """
+    return (a.double() * b).sum(tuple(range(2, a.dim())), keepdim=True)
 
 
 def norms(x):

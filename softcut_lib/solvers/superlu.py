@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse.linalg
 import torch
 
-from softcut_lib.solvers.interface import belongs, direct_info, fits
+from softcut_lib.solvers.interface import MadeFrom, direct_info, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +60,12 @@ class Factor:
     """The factored matrices of one `GridSystem`, called like any solver with that system."""
 
     def __init__(self, system, factors):
-        self.system = system
+        self.system, self._made_from = system, MadeFrom(system)
         self._factors = factors
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        belongs(system, self.system)
+        self._made_from.check(system)
         x = torch.empty(rhs.shape, dtype=torch.float64)
         for b in range(rhs.shape[0]):
             for label in range(rhs.shape[1]):

@@ -39,8 +39,11 @@ class BlockCircuit:
         tensor = self.system.labeled(tensor)
         return tensor.expand(*self._count, *tensor.shape[2:]).flatten(0, 1)
 
-    def answer(self, rhs, refine):
-        """(x, norms (B, L) of rhs - A x, of rhs and of x); residuals are computed in float64."""
+    def answer(self, rhs, refine, mends):
+        """(x, norms (B, L) of rhs - A x, of rhs and of x); residuals are computed in float64.
+
+        Refined where `mends`, bool (B, 1 or L).
+        """
         system = self.system
         wide = GridSystem(
             [w.double() for w in system.weights],
@@ -50,7 +53,8 @@ class BlockCircuit:
         )
         x = self._solve(rhs)
         for _ in range(refine):
-            x = x + self._solve((rhs.double() - wide @ x.double()).to(x))
+            change = self._solve((rhs.double() - wide @ x.double()).to(x))
+            x = x + torch.where(mends[..., None, None], change, 0)
         residual = rhs.double() - wide @ x.double()
         return x, tuple(norms(t) for t in (residual, rhs, x))
 

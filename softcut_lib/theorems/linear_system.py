@@ -118,7 +118,7 @@ def _compare_entries(matrix, expected, grid):
     )
     gap = abs(arrived - expected)
     k, l = np.unravel_index(int(gap.argmax()), gap.shape)
-    if gap[k, l] > 1e-10:
+    if not gap[k, l] <= 1e-10:
         where = [tuple(int(i) for i in np.unravel_index(n, grid)) for n in (k, l)]
         hint = "does every edge enter both of its rows with a minus sign?"
         if k == l:

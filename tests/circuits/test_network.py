@@ -126,6 +126,10 @@ def test_currents_and_residual():
     assert kirchhoff_residual(circuit, voltages) < 1e-12
     wrong = voltages | {(0, 0): voltages[0, 0] + 0.5}
     assert kirchhoff_residual(circuit, wrong) == pytest.approx(1.0)  # 0.5 V on 1 + 1 siemens
+    assert math.isnan(kirchhoff_residual(circuit, voltages | {(0, 1): math.nan}))
+    chain = sc.grid_circuit(torch.ones(4), [torch.ones(3)])
+    unknown = sc.node_voltages(chain) | {(3,): math.nan}  # the last of the nodes that are asked
+    assert math.isnan(kirchhoff_residual(chain, unknown))
 
 
 def test_parallel_offsets_add():
@@ -169,6 +173,9 @@ def test_voltages_refuse():
     with pytest.raises(ValueError, match="held must name at least one node"):
         sc.node_voltages(floating)
     apart = sc.grid_circuit(torch.ones(3), [torch.tensor([1.0, 0.0])], ground=0.0)
+    with pytest.raises(ValueError, match="every connected part"):
+        sc.node_voltages(apart, held={(0,): 1.0})
+    apart.add_edge((1,), (2,), conductance=0.0)  # an open resistor joins nothing
     with pytest.raises(ValueError, match="every connected part"):
         sc.node_voltages(apart, held={(0,): 1.0})
     with pytest.raises(ValueError, match="a must be a node"):

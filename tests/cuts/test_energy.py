@@ -95,6 +95,7 @@ LABELS = torch.zeros(2, 1, 4, 5, dtype=torch.bool)
         ({"scores": torch.full((2, 1, 4, 5), float("nan")).double()}, ValueError, "scores .* fin"),
         ({"scores": torch.zeros(2, 1, 4, 5)}, TypeError, "weights.* dtype of scores"),
         ({"scores": torch.zeros(3, 1, 4, 5).double()}, ValueError, "batch size of scores, 3"),
+        ({"scores": torch.zeros(0, 1, 4, 5).double()}, ValueError, "at least one sample, label"),
         ({"weights": [-torch.ones(2, 3, 5), torch.ones(2, 4, 4)]}, ValueError, "at least 0"),
         ({"weights": [torch.ones(2, 4, 4), torch.ones(2, 3, 5)]}, ValueError, "swapped"),
         (

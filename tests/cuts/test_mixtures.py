@@ -74,6 +74,8 @@ def test_errors(astronaut):
         sc.grabcut(astronaut, torch.full((1, 128, 128), 255))
     with pytest.raises(ValueError, match=r"seeds must be a long tensor of shape \(1, 128, 128\)"):
         sc.grabcut(astronaut, torch.zeros(1, 9, 9, dtype=torch.long))
+    with pytest.raises(ValueError, match="gamma must be a finite number above 0, got 0"):
+        sc.grabcut(astronaut, sc.box_seeds((128, 128), BOX), gamma=0)
     bad = astronaut.clone()
     bad[0, 0, 3, 3] = math.nan
     with pytest.raises(ValueError, match="image must be finite"):

@@ -76,6 +76,31 @@ def test_more_conductance_to_a_seed_draws_its_neighbor():
     assert chances == pytest.approx([1 / 3, 1 / 2, 4 / 5])
 
 
+def walled(weak):
+    """Seeds at both ends of a row of 8 pixels; the inner 6 behind weak edges."""
+    seeds = torch.tensor([[[0, *[255] * 6, 1]]])
+    row = torch.ones(1, 1, 7)
+    row[..., [0, -1]] = weak
+    return seeds, [torch.ones(1, 0, 8), row]
+
+
+def test_a_region_that_the_solver_did_not_reach_is_told():
+    """Its residual is below any tolerance from the start; that the labels add up to 1 is not."""
+    seeds, weights = walled(1e-8)
+    with pytest.warns(sc.ConvergenceWarning, match="at 6 of 8 pixels .* add up to between 0 and"):
+        sc.random_walker(seeds, weights)
+    x = sc.random_walker(seeds, weights, solver=sc.Direct())
+    torch.testing.assert_close(x[0, :, 0, 1:-1], torch.full((2, 6), 0.5), rtol=0, atol=1e-6)
+    budget = sc.CG(accept=True)
+    assert sc.random_walker(seeds, weights, solver=budget).isnan().any()
+
+
+def test_weights_may_carry_a_label_axis_of_one():
+    seeds, weights = walled(0.5)
+    one = [w[:, None] for w in weights]
+    assert torch.equal(sc.random_walker(seeds, one), sc.random_walker(seeds, weights))
+
+
 CHAIN = torch.tensor([[0, 255, 1]])
 
 

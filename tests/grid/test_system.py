@@ -28,6 +28,17 @@ def test_row_sums_are_the_ground():
     )
 
 
+def test_a_product_is_not_broadcast():
+    """Without its label axis x would be multiplied by every sample's matrix."""
+    scores, weights, options = arguments("2d")
+    system = system_of(scores, weights, options)
+    for x in (scores[:, 0], scores[..., :1]):
+        with pytest.raises(
+            ValueError, match=r"x must have shape \(B, L, \*grid\) with grid = \(4, 5\)"
+        ):
+            system @ x
+
+
 def test_ground_defaults_to_one():
     system = sc.GridSystem([torch.rand(2, 3, generator=torch.Generator().manual_seed(0))])
     assert torch.equal(system.ground, torch.ones(2, 4))
@@ -128,6 +139,13 @@ REFUSALS = {
         lambda w: sc.GridSystem(w).with_seeds(torch.zeros(2, 4, 5), torch.zeros(2, 1, 4, 5)),
         ValueError,
         "seeds must be a bool tensor",
+    ),
+    "seeds' labels": (
+        lambda w: sc.GridSystem([t[:, None].expand(-1, 2, -1, -1) for t in w]).with_seeds(
+            torch.zeros(2, 4, 5, dtype=torch.bool), torch.zeros(2, 3, 4, 5).double()
+        ),
+        ValueError,
+        "values must have as many labels as the system, 2, or one for all, got 3",
     ),
 }
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -76,7 +77,9 @@ def test_length_weights_measure_lengths(offsets, ratio):
 
 
 def test_length_weights_errors():
-    with pytest.raises(ValueError, match="different lines"):
-        sc.length_weights([(1, 0), (2, 0)])
+    for a, b in itertools.product(range(-4, 5), repeat=2):
+        for k in (-1, 2, -3) if a or b else ():
+            with pytest.raises(ValueError, match="different lines"):
+                sc.length_weights([(a, b), (k * a, k * b)])
     with pytest.raises(ValueError, match="must have 2 entries"):
         sc.length_weights([(1, 0, 0)])

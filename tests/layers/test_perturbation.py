@@ -153,6 +153,23 @@ def test_a_network_learns_through_it():
     assert all(p.grad.abs().sum() > 0 for p in net.parameters())
 
 
+def test_weights_may_carry_a_label_axis_of_one():
+    """The loss and its gradients are those of the same weights without it."""
+    for batch in (1, 2):
+        scores, weights = problem(batch)
+        target = (scores[:, 0] > 0).long()
+        found = []
+        for axis in (False, True):
+            leaves = [w.unsqueeze(1) if axis else w.clone() for w in weights]
+            leaves = [w.requires_grad_() for w in leaves]
+            loss = sc.fenchel_young_loss(sigma=0.5, num_samples=3, generator=generator(5))
+            value = loss(scores, leaves, target)
+            slopes = torch.autograd.grad(value, leaves)
+            found.append([value, *(g.view(w.shape) for g, w in zip(slopes, weights))])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
+
+
 def test_the_loss_falls_where_scores_agree_with_the_target():
     scores, weights = problem()
     target = (scores[:, 0] > 0).long()

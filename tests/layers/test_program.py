@@ -63,6 +63,14 @@ def test_the_quadratic_program_has_the_gradient_of_its_solution(labels):
         assert slope == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-2)
 
 
+def test_strides_do_not_matter():
+    scores, weights = problem(grid=(3, 4))
+    strided = [t.mT.contiguous().mT for t in (scores, *weights)]
+    assert not strided[1].is_contiguous()
+    z = sc.linear_program_cut(strided[0], strided[1:], smoothing=1.0)
+    torch.testing.assert_close(z, sc.linear_program_cut(scores, weights, smoothing=1.0))
+
+
 def test_little_smoothing_rounds_to_the_min_cut():
     scores, weights = problem()
     z = sc.linear_program_cut(scores, weights, smoothing=1e-2)
@@ -85,8 +93,10 @@ def test_dtype_and_use_in_a_network():
 
 def test_errors():
     scores, weights = problem()
-    with pytest.raises(ValueError, match="smoothing must be a number of at least 0"):
+    with pytest.raises(ValueError, match="smoothing must be a finite number of at least 0"):
         sc.linear_program_cut(scores, weights, smoothing=-1.0)
+    with pytest.raises(ValueError, match="smoothing must be a finite number of at least 0, got i"):
+        sc.linear_program_cut(scores, weights, smoothing=float("inf"))
     with pytest.raises(ValueError, match=r"weights\[0\] must be at least 0"):
         sc.linear_program_cut(scores, [-w for w in weights])
 

@@ -141,6 +141,15 @@ def test_autocast_computes_in_float32(dtype):
         sc.soft_cut(half[0], half[1:])
 
 
+def test_a_number_as_ground_keeps_its_digits_under_autocast():
+    scores, weights, _ = arguments("2d", dtype=torch.float32)
+    half, cut = scores.bfloat16(), sc.SoftCut(ground=0.3, solver=sc.SuperLU())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(cut(half, weights), cut(half.float(), weights))
+        with pytest.raises(TypeError, match="ground must be a torch.Tensor, got float"):
+            sc.soft_cut(half, weights, ground=0.3)  # the function takes one for each pixel
+
+
 def test_autocast_leaves_float64_alone():
     scores, weights, _ = arguments("2d")
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -260,6 +269,11 @@ REFUSALS = {
         lambda p, w: sc.soft_cut(p, [t[:, None].expand(-1, 3, -1, -1) for t in w]),
         ValueError,
         "must have 2 labels as scores do, got 3",
+    ),
+    "module scores": (
+        lambda p, w: sc.SoftCut(ground=2.0)(p[0, 0, 0], w),
+        ValueError,
+        "scores must have at least 3 axes",
     ),
     "module ground": (
         lambda p, w: sc.SoftCut(ground=0.0),

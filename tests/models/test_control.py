@@ -38,12 +38,15 @@ def test_without_the_second_decoder_it_is_the_base():
     torch.testing.assert_close(sc.SumOfDecoders(net)(image()), scores)
 
 
-def test_transposing_a_square_image_exchanges_the_added_maps():
-    """The sum of both directions' maps turns with the features, as a pair of conductances does."""
-    net = unet()
-    _, column, row = net.maps(image()[..., :32, :32])
-    scores = net(image()[..., :32, :32])[0]
-    torch.testing.assert_close(sc.SumOfDecoders(net)(image()[..., :32, :32]) - scores, column + row)
+def test_the_added_map_turns_with_the_features():
+    """It is the sum of both directions' maps, which transposed features exchange and transpose."""
+    net, square = unet(), image()[..., :32, :32]
+    scores, column, row = net.maps(square)
+    torch.testing.assert_close(sc.SumOfDecoders(net)(square), scores + column + row)
+    features = net.encoder((square - net.mean) / net.std)
+    turned = sum(net.edge_maps([f.mT for f in features]))
+    torch.testing.assert_close(turned, (column + row).mT, rtol=1e-4, atol=1e-5)
+    assert (turned - turned.mT).abs().max() > 1e-3  # else turning would not show
 
 
 def test_several_labels_need_maps_of_their_own():

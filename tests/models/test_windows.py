@@ -87,6 +87,23 @@ def test_conductances_are_joined_edge_by_edge(shared):
         torch.testing.assert_close(first, second)
 
 
+def test_every_offset_of_the_cut_is_joined():
+    """Diagonals too, for the joined frame and for its decoder; an unknown offset is refused."""
+    torch.manual_seed(0)
+    offsets = (*sc.axis_offsets(2), *sc.diagonal_offsets(2))
+    net = ScoreAndEdges(
+        BasicNet(channels=(4,), kernel_size=1), EdgeNet(kernel_size=1, offsets=offsets)
+    )
+    network = CutNet(net, SoftCut(offsets=offsets, solver=sc.SuperLU()), decode="min_cut")
+    image, windowed = picture(1, 3, 13, 18), Windowed(network, window=8, stride=4)
+    joined, whole = windowed(image), network(image)
+    for first, second in zip(joined.weights, whole.weights, strict=True):
+        torch.testing.assert_close(first, second)
+    assert torch.equal(windowed.predict(image), network.predict(image))
+    with pytest.raises(ValueError, match="one map of conductances for each offset of its cut"):
+        Windowed(CutNet(net), window=8, stride=4)(image)
+
+
 def test_a_cut_notices_the_windows_less_and_less():
     """In the middle of the frame; along its border the pixels outside keep pulling."""
     torch.manual_seed(0)

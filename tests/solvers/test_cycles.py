@@ -53,6 +53,14 @@ def test_agrees_with_superlu_on_every_grid(kind, name, per_label, contrast):
     assert info.kernel == ("fused" if name == "auto" and kind in FUSED else "torch")
 
 
+@pytest.mark.parametrize("scale", [2.0**70, 2.0**-70])
+def test_the_torch_kernel_takes_right_hand_sides_whose_squares_leave_float32(scale):
+    scores, weights, options = arguments("2d", dtype=torch.float32)
+    system, solver = system_of(scores, weights, options), sc.Multigrid(kernel="torch")
+    x, _ = solver(system, scores * scale)
+    torch.testing.assert_close(x / scale, solver(system, scores)[0])
+
+
 @pytest.mark.parametrize("shape", [(67, 131), (1, 500), (500, 1), (2, 301), (64, 64), (33, 5)])
 @pytest.mark.parametrize("kernel", ["fused", "torch"])
 def test_sizes_of_every_parity(shape, kernel):

@@ -104,6 +104,44 @@ def test_precision_does_not_depend_on_contrast(kernel, contrast, kind):
     assert float(logs) == pytest.approx(np.log(splu(A).U.diagonal()).sum(), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "weak"),
+    [("torch", 1e-6), ("torch", 1e-10), ("fused", 1e-6), ("fused", 1e-10), ("fused", 1e-13)],
+)
+def test_refinement_does_no_harm_behind_weak_edges(kernel, weak):
+    """Regions that touch the ground through weak edges alone magnify a residual's last digits."""
+    grid = (24, 30)
+    edges = [1 + torch.rand(1, *s, generator=torch.manual_seed(0)) for s in ((23, 30), (24, 29))]
+    walls = regions(grid, 1.0, weak, dtype=torch.float32)
+    weights = [w * wall for w, wall in zip(edges, walls, strict=True)]
+    seeds = torch.zeros(1, *grid, dtype=torch.bool)
+    seeds[:, 0] = seeds[:, -1] = True
+    values = torch.zeros(1, 1, *grid)
+    values[:, :, 0] = 1
+    system, rhs = sc.GridSystem(weights, ground=torch.zeros(1, *grid)).with_seeds(seeds, values)
+    wide = sc.GridSystem([w.double() for w in system.weights], ground=system.ground.double())
+    exact, _ = sc.Direct(refine=0, kernel="fused")(wide, rhs.double())
+    for refine in (0, 1, 2):
+        x, _ = sc.Direct(refine=refine, kernel=kernel)(system, rhs)
+        assert float((x - exact).abs().max()) < 1e-5
+
+
+@both_kernels
+def test_each_matrix_is_refined_or_not_by_itself(kernel):
+    """A batch of a mild circuit and one that refinement would harm: each as it is alone."""
+    mild, harsh = (regions((13, 9), 1.0, weak, dtype=torch.float32) for weak in (0.1, 1e-9))
+    ground = torch.tensor([1.0, 1e-9]).view(2, 1, 1).expand(2, 13, 9)
+    weights = [torch.cat(pair) for pair in zip(mild, harsh, strict=True)]
+    rhs, solver = random(2, 3, 13, 9, dtype=torch.float32), sc.Direct(kernel=kernel)
+    factor = solver.factor(sc.GridSystem(weights, ground=ground))
+    assert factor._mends.flatten().tolist() == [True, False]
+    x, _ = factor(factor.system, rhs)
+    for b, refine in ((0, 1), (1, 0)):
+        one = sc.GridSystem([w[b : b + 1] for w in weights], ground=ground[b : b + 1])
+        alone, _ = sc.Direct(kernel=kernel, refine=refine)(one, rhs[b : b + 1])
+        torch.testing.assert_close(x[b : b + 1], alone, rtol=1e-6, atol=0)
+
+
 @both_kernels
 def test_no_number_is_too_small_to_be_fast(kernel):
     """Processors take a hundred times as long below the smallest normal number: none is there.
@@ -185,9 +223,10 @@ def test_the_factor_serves_the_backward_pass(monkeypatch):
     assert len(made) == 1
 
 
-def test_a_factor_refuses_other_weights_of_the_same_form():
+@pytest.mark.parametrize("solver", [sc.Direct(), sc.SuperLU()], ids=["direct", "superlu"])
+def test_a_factor_refuses_other_weights_of_the_same_form(solver):
     system, rhs = problem((9, 8))
-    factor = sc.Direct().factor(system)
+    factor = solver.factor(system)
     copy = sc.GridSystem([w.clone() for w in system.weights], ground=system.ground.clone())
     torch.testing.assert_close(factor(copy, rhs)[0], factor(system, rhs)[0])
     copy.weights[1][1, 2, 3] *= 2
@@ -198,7 +237,7 @@ def test_a_factor_refuses_other_weights_of_the_same_form():
         factor(system, rhs)
     with torch.inference_mode():
         copy = sc.GridSystem([w.clone() for w in system.weights])
-        sc.Direct().factor(copy)(copy, rhs)
+        solver.factor(copy)(copy, rhs)
 
 
 def test_plain_tensor_operations_wait_for_one_value():

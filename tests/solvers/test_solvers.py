@@ -74,14 +74,14 @@ def test_an_answer_does_not_depend_on_its_batch(name):
 
 @both_kernels
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_steps_do_not_depend_on_the_scale_of_the_right_hand_side(kernel, dtype):
+def test_answer_and_steps_do_not_depend_on_the_scale_of_the_right_hand_side(kernel, dtype):
     scores, weights, options = arguments("2d-diagonals", dtype=dtype)
     system = system_of(scores, weights, options)
-    steps = [
-        sc.CG(kernel=kernel)(system, scores * scale)[1].iterations
-        for scale in (1, 2.0**20, 2.0**-20)
-    ]
-    assert torch.equal(steps[0], steps[1]) and torch.equal(steps[0], steps[2])
+    x, info = sc.CG(kernel=kernel)(system, scores)
+    for scale in (2.0**20, 2.0**-20, 2.0**70, 2.0**-70):  # the squares of the last leave float32
+        scaled, other = sc.CG(kernel=kernel)(system, scores * scale)
+        assert torch.equal(info.iterations, other.iterations)
+        torch.testing.assert_close(scaled / scale, x)
 
 
 @every_grid
@@ -215,6 +215,7 @@ REFUSALS = {
     "start": (lambda: sc.CG(start="ones"), "start must be 'zero' or 'rhs', got 'ones'"),
     "stop": (lambda: sc.CG(stop="never"), "stop must be 'relative' or 'published'"),
     "accept": (lambda: sc.CG(accept=2), "accept must be True or False, got 2"),
+    "red_black": (lambda: sc.CG(red_black=1), "red_black must be 'auto' or True or False, got 1"),
     "kernel": (lambda: sc.CG(kernel="fast"), "kernel must be 'auto' or 'torch' or 'fused'"),
 }
 
@@ -238,6 +239,8 @@ def test_a_right_hand_side_that_does_not_fit_is_refused(name):
         (scores.float(), TypeError, "rhs must have the dtype of the system"),
         (scores.long(), TypeError, "rhs must be float32 or float64"),
         (scores.numpy(), TypeError, "rhs must be a torch.Tensor, got ndarray"),
+        (scores[:0], ValueError, "rhs must hold at least one sample, label and pixel"),
+        (scores[:, :0], ValueError, "rhs must hold at least one sample, label and pixel"),
     ]:
         with pytest.raises(error, match=message):
             sc.solve(system, rhs, SOLVERS[name])

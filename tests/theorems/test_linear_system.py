@@ -174,6 +174,11 @@ def test_swapped_edges_fail_eq_15(generator):
         )
 
 
+def test_entries_that_are_not_numbers_fail(generator):
+    with pytest.raises(AssertionError, match="got nan"):
+        theorem.assembly_follows_eq_15(lambda C, R: assembled(C, R) * np.nan, generator=generator)
+
+
 def test_wrong_size_fails(generator):
     with pytest.raises(AssertionError, match="12 pixels"):
         theorem.assembly_follows_eq_15(lambda C, R: np.eye(11), generator=generator)

@@ -195,6 +195,7 @@ def test_the_table_of_experiments(capsys):
     for words in ("--model softcut-published", "--data camvid", "thesis miou 0.479", "--profile"):
         assert words in text
     assert "networks of sign, by min_cut" in call(capsys, "experiments", "sign-maxflow")[1]
+    assert "networks of scribbles; those" in call(capsys, "experiments", "scribbles-lambda")[1]
     assert "expected one of horses" in call(capsys, "experiments", "cows")[2]
 
 
@@ -215,6 +216,12 @@ def test_a_decoding_experiment_trains_the_other_and_decodes(capsys, tiny, tmp_pa
     assert json.loads(other.read_text())["rows"][0]["test"] == row["test"]
     status, _, error = call(capsys, "train", "tiny-cut", *common, "--model", "plain")
     assert status == 2 and "plain has no conductances" in error
+    for flags, words in (
+        (["tiny-cut", "--decode", "min_cut"], "--decode: tiny-cut has a test of its own"),
+        (["tiny", "--whole"], "--whole: tiny takes no windows"),
+    ):
+        status, _, error = call(capsys, "reproduce", *flags, *common, "--models", "soft")
+        assert status == 2 and words in error
 
 
 def test_rows_of_the_paper_are_the_default(capsys, tiny, tmp_path, monkeypatch):

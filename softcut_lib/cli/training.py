@@ -159,7 +159,8 @@ def _describe(name, experiment):
         f"{experiment.objective}"
     )
     if experiment.decodes:
-        print(f"  trains nothing: the networks of {experiment.decodes}, by {experiment.decode}")
+        by = f", by {experiment.decode}" if experiment.decode else ""
+        print(f"  the networks of {experiment.decodes}{by}; those that are missing are trained")
     if experiment.strengths:
         factors = ", ".join(f"{factor:g}" for factor in experiment.strengths)
         print(f"  its strengths times one of {factors}, chosen by each run's validation images")
@@ -231,6 +232,7 @@ def reproduce(a):
     from softcut_lib.train.runs import TrainingStopped
 
     experiment = choose("experiment", a.experiment, EXPERIMENTS)
+    _refuse_tests(a, experiment)
     path = a.out or results_path(
         a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode,
         tested="whole" if a.whole else None,
@@ -263,6 +265,19 @@ def reproduce(a):
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
     print(f"{found} rows in {path}")
     return 2 if stopped else 0 if found else 1
+
+
+def _refuse_tests(a, experiment):
+    """Ways of testing that would change the file's name and nothing in it."""
+    if a.whole and experiment.with_options(a.data, a.profile).windows is None:
+        raise ValueError(
+            f"--whole: {a.experiment} takes no windows, its images are tested whole; leave it out"
+        )
+    if a.decode and experiment.decodes:
+        raise ValueError(
+            f"--decode: {a.experiment} has a test of its own; leave it out, or name "
+            f"{experiment.decodes}, whose networks it tests"
+        )
 
 
 def _rows(a, experiment):

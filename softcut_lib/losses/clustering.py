@@ -33,7 +33,7 @@ def kmeans_loss(prob, image, *, seeds=None, roi=None, check_values=True):
         check_values: False skips the looks at values (not at shapes), for hot loops.
 
     Returns:
-        A scalar, float32 or wider.
+        A scalar, float32 or wider, under autocast too.
 
     Raises:
         TypeError, ValueError: dtypes, shapes, devices or values that do not fit.
@@ -60,12 +60,14 @@ def kmeans_loss(prob, image, *, seeds=None, roi=None, check_values=True):
     sets = sets.flatten(2)
     size = sets.sum(2)
     full = size > torch.finfo(size.dtype).tiny
-    mean = torch.einsum("bkn,bcn->bkc", sets, colors) / torch.where(full, size, 1)[..., None]
-    distance = (
-        colors.square().sum(1, keepdim=True)
-        - 2 * torch.einsum("bkc,bcn->bkn", mean, colors)
-        + mean.square().sum(2, keepdim=True)
-    ).clamp_min(0)
+    # autocast would take these products in half precision, which overflows and cancels
+    with torch.autocast(sets.device.type, enabled=False):
+        mean = torch.einsum("bkn,bcn->bkc", sets, colors) / torch.where(full, size, 1)[..., None]
+        distance = (
+            colors.square().sum(1, keepdim=True)
+            - 2 * torch.einsum("bkc,bcn->bkn", mean, colors)
+            + mean.square().sum(2, keepdim=True)
+        ).clamp_min(0)
     distance = torch.where(full[..., None], distance, 0)
     # The means stay in the graph: their part of the gradient is zero, of the Hessian it is not.
     return ((sets * distance).flatten(1).sum(1) / pixels.clamp_min(1)).mean()

@@ -84,11 +84,20 @@ def measured(files: Iterable[dict], experiment: str, model: str) -> dict | None:
 
     Returns:
         dict: iou, spread over the seeds (None for one), seeds, pooled (bool); None without a run.
+
+    Raises:
+        ValueError: a seed has rows in several files, say a trial's beside the full one.
     """
     runs: dict = {}
     for file in files:
         if file["experiment"] == experiment:
-            runs |= {seed: row["test"] for seed, row in runs_of(file, model).items()}
+            found = runs_of(file, model)
+            if twice := sorted(set(runs) & set(found)):
+                raise ValueError(
+                    f"files: several hold {model} of {experiment}, seed {twice[0]}; leave out all "
+                    "but one, e.g. those whose names say fast, gpu, min_cut or a scale"
+                )
+            runs |= {seed: row["test"] for seed, row in found.items()}
     if not runs:
         return None
     pooled = all("both" in test for test in runs.values())

@@ -175,6 +175,10 @@ def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
         )
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as end:  # what Lightning makes of Ctrl-C, without a word
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         except Exception as error:
             # among several processes the one that stopped has ended, and the others with it
             if not stop.exists() and how.devices > 1:

@@ -19,6 +19,7 @@ from softcut_lib.train.runs import TrainingStopped, write_checkpoint, write_json
 from softcut_lib.train.scores import ImageScores
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
+LAYERS = 1 << 33  # sets random layers' numbers (dropout) apart from those of the objective
 
 
 class SolveLog:
@@ -89,13 +90,23 @@ class SegmentationModule(LightningModule):
         generator = step_generator(self.seed, self.global_step, *[part] * (part > 0))
         try:
             image, target = cut_to_windows(batch["image"], batch["target"], self.windows)
-            prediction = self.model(channels_last(image))
+            prediction = self._forward(image, part)
             loss = self.objective.training(prediction, target, generator)
         except ValueError as error:
             self._stop(batch, str(error))
         self._finite(batch, loss.item(), "loss")
         self._train_losses.append(loss.item())
         return loss
+
+    def _forward(self, image, part):
+        """The network's answer; what it draws itself depends on (seed, step, part) alone."""
+        if hasattr(self.model, "steps"):  # a network that counts counts steps, not parts of them
+            self.model.steps.fill_(self.global_step)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(
+                step_generator(self.seed, self.global_step, part, LAYERS).initial_seed()
+            )
+            return self.model(channels_last(image))
 
     def on_before_backward(self, loss):
         self.solves.phase = "adjoint"

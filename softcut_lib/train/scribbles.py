@@ -168,9 +168,10 @@ class FromScribbles:
     steps.
 
     Evaluation is 1 - mean IoU of the image, so that the network kept is the one of the best
-    validation IoU. While the second part has not begun, the number of channels is added: no network
-    of that phase is kept where a later one exists. (Validation has masks, as the published runs
-    had.) Where the regularizer is alone in the second part, evaluation is the regularizer itself.
+    validation IoU. Until a step of the second part has been taken, the number of channels is added:
+    no network of the first part, its last one included, is kept where a later one exists.
+    (Validation has masks, as the published runs had.) Where the regularizer is alone in the second
+    part, evaluation is the regularizer itself.
 
     Args:
         first: steps of partial cross-entropy alone, at least 0.
@@ -189,7 +190,7 @@ class FromScribbles:
             values = torch.stack([told.energy(prob, image) for prob, image in pairs])
         else:
             values = 1 - mean_iou(prediction.prob, target, per_image=True)
-        early = prediction.step < self.first
+        early = prediction.step <= self.first  # the steps behind it: `first` are the first part's
         return values + prediction.prob.shape[1] if early else values
 
 

@@ -249,6 +249,19 @@ def test_autocast(dtype, generator):
     assert half.grad.isfinite().all() and half.grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_kmeans_takes_no_part_in_autocast(dtype):
+    """Black and white: a class's sum of colours, 261,120 about the mean, overflows float16."""
+    image = torch.zeros(1, 1, 64, 64)
+    image[..., 32:] = 255
+    prob = (0.1 + 0.8 * image / 255).requires_grad_()
+    with torch.autocast("cpu", dtype=dtype):
+        mixed = sc.kmeans_loss(prob, image)
+    plain = sc.kmeans_loss(prob, image)
+    assert torch.equal(mixed, plain) and plain.isfinite()
+    assert torch.equal(*(torch.autograd.grad(value, prob)[0] for value in (mixed, plain)))
+
+
 def test_kmeans_in_float32_far_from_black(generator):
     """Colours are taken about their mean, or |I|^2 would swallow a small variance."""
     image = 250 + torch.rand(1, 3, 30, 30, generator=generator)

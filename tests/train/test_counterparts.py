@@ -63,6 +63,9 @@ def test_values_are_means_over_the_seeds_and_pooled_where_recorded():
     found = measured([voc], "scribbles-voc", "atrous-pce")
     assert found["iou"] == pytest.approx((0.5 + 0.25) / 2) and found["pooled"]
     assert measured([voc], "scribbles-voc", "atrous-nc") is None
+    trial = file("scribbles", "weizmann", ("unet-pce", 1, 0.1))
+    with pytest.raises(ValueError, match="files: several hold unet-pce of scribbles, seed 1"):
+        measured([horses, trial], "scribbles", "unet-pce")
     line = next(x for x in beside_paper(2, [horses, voc]) if x["metric"] == "miou_before_crf"
                 and x["row"] == "joint loss without NC")  # fmt: skip
     assert line["ours"]["weizmann"]["iou"] == pytest.approx(0.7) and line["ours"]["camvid"] is None

@@ -143,6 +143,21 @@ def test_accumulated_parts_train_as_the_whole_batch(batched):
     same(batched(), batched(accumulate=2))
 
 
+def test_a_network_that_counts_counts_steps_whatever_their_parts(batched, monkeypatch):
+    """The second part of a training from scribbles begins after so many steps of the optimizer."""
+    from softcut_lib.train.scribbles import ScribbleNet, Supervision
+
+    def counting(log=None):
+        return ScribbleNet(sc.BasicNet(channels=(4,)), supervision=Supervision())
+
+    rows = {"models": {"counts": experiments.Model("a counter", counting)}}
+    whole = experiments.Experiment(**{**experiments.EXPERIMENTS["tiny"].__dict__, **rows})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", whole)
+    for parts in (1, 2):
+        record, state = batched(model="counts", accumulate=parts)
+        assert int(state["steps"]) == record["history"][record["best_epoch"]]["step"], parts
+
+
 def test_shared_out_runs_are_told_apart_and_batches_must_divide(batched):
     plain, parts = batched(epochs=1)[0], batched(epochs=1, accumulate=4)[0]
     assert "accumulate" not in plain["options"] and parts["options"]["accumulate"] == 4

@@ -151,20 +151,22 @@ def test_the_network_counts_its_training_steps_and_keeps_the_count():
 
 
 def test_networks_of_the_first_part_are_not_kept():
+    """Step 9 is the last of ten: the network after it, which counts 10, has seen no other loss."""
     image, mask, _ = scene()
     objective = FromScribbles(10)
-    early, late = (
-        objective.evaluation(output(image, Supervision(), step=s), mask) for s in (9, 10)
+    early, last, late = (
+        objective.evaluation(output(image, Supervision(), step=s), mask) for s in (9, 10, 11)
     )
     torch.testing.assert_close(early, late + 1)
-    perfect = output(image, Supervision(), step=10)._replace(prob=mask[:, None].double())
+    torch.testing.assert_close(last, late + 1)
+    perfect = output(image, Supervision(), step=11)._replace(prob=mask[:, None].double())
     torch.testing.assert_close(objective.evaluation(perfect, mask), torch.zeros(2).double())
 
 
 def test_clustering_alone_is_judged_by_its_energy():
     image, mask, seeds = scene()
     told = Supervision("masks", "k-means", alone=True)
-    early, late = (output(image, told, step=s) for s in (9, 10))
+    early, late = (output(image, told, step=s) for s in (9, 11))
     values = FromScribbles(10).evaluation(late, mask)
     torch.testing.assert_close(values.mean(), told.energy(late.prob, late.image))
     torch.testing.assert_close(FromScribbles(10).evaluation(early, mask), values + 1)

@@ -150,6 +150,45 @@ def test_a_run_killed_between_its_two_checkpoints_resumes_too(monkeypatch, tmp_p
     assert timeless(train(runs=tmp_path / "b", resume=True)) == timeless(whole)
 
 
+def test_random_layers_draw_the_same_in_every_run(monkeypatch, tmp_path):
+    """Dropout draws from the global generator, which no checkpoint holds."""
+
+    def dropping(log=None):
+        return sc.CutNet(torch.nn.Sequential(sc.BasicNet(channels=(8,)), torch.nn.Dropout(0.5)))
+
+    rows = {"models": {"drops": Model("with dropout", dropping)}}
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", Experiment(**{**TINY.__dict__, **rows}))
+    whole = train(model="drops", runs=tmp_path / "a")
+    with monkeypatch.context() as patch:
+        kill_at(patch, 4)
+        with pytest.raises(Killed):
+            train(model="drops", runs=tmp_path / "b")
+    torch.manual_seed(7)  # another global state
+    resumed = train(model="drops", runs=tmp_path / "b", resume=True)
+    assert timeless(resumed) == timeless(whole)
+    assert timeless(train(model="drops", seed=1))[0] != timeless(whole)[0]
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    from softcut_lib.cli import main
+    from softcut_lib.train import module
+
+    words = ["train", "tiny", "--model", "soft", "--data", "squares"]
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+
+        def interrupted(seed, at, *part):
+            if at == 4:
+                raise KeyboardInterrupt
+            return step_generator(seed, at, *part)
+
+        patch.setattr(module, "step_generator", interrupted)
+        assert main(words) == 130
+    assert "stopped; the same command with --resume continues" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert main([*words, "--resume"]) == 0
+
+
 @pytest.mark.slow
 def test_a_process_killed_by_the_system_resumes_to_the_same_numbers(tmp_path):
     """The real thing: SIGKILL at a moment nobody chose."""

@@ -121,7 +121,10 @@ class GridSystem:
         return out
 
     def to_scipy(self, sample=0, label=0):
-        """The matrix of one sample and label as a SciPy CSR array (N, N), N pixels row by row."""
+        """The matrix of one sample and label as a SciPy CSR array (N, N), N pixels row by row.
+
+        Labels that share all conductances have one matrix, ``label`` is not read then.
+        """
         node = np.arange(np.prod(self.grid)).reshape(self.grid)
         node_t = torch.from_numpy(node)
         tails = [tail(node_t, o).flatten().numpy() for o in self.offsets]
@@ -206,6 +209,12 @@ def _fit_weights(weights, offsets, grid):
         raise ValueError("weights must hold at least one edge tensor, got an empty list")
     if offsets is None:
         offsets = axis_offsets(len(weights) if grid is None else len(grid))
+    for offset in offsets:
+        if not isinstance(offset, tuple | list):
+            raise TypeError(
+                "offsets must hold one tuple of integers for each edge direction, such as "
+                f"((1, 0), (0, 1)) in 2-D and ((1,),) in 1-D, got {offsets!r}"
+            )
     offsets = tuple(tuple(o) for o in offsets)
     if len(weights) != len(offsets):
         raise ValueError(

@@ -145,8 +145,10 @@ class EdgeNet(nn.Module):
             self._start_near(initial)
 
     def _start_near(self, initial: float) -> None:
-        if not initial > 0:
-            raise ValueError(f"initial: expected a positive conductance or None, got {initial}")
+        if not 0 < initial < float("inf"):
+            raise ValueError(
+                f"initial: expected a positive, finite conductance or None, got {initial}"
+            )
         inverse = math.log if self.activation == "exp" else lambda w: w + math.log(-math.expm1(-w))
         with torch.no_grad():
             for net in self.nets:

@@ -170,7 +170,7 @@ class FromScribbles:
     Evaluation is 1 - mean IoU of the image, so that the network kept is the one of the best
     validation IoU. Until a step of the second part has been taken, the number of channels is added:
     no network of the first part, its last one included, is kept where a later one exists.
-    (Validation has masks, as the published runs had.) Where the regularizer is alone in the second
+    (Validation has masks, which training has not.) Where the regularizer is alone in the second
     part, evaluation is the regularizer itself.
 
     Args:

@@ -87,6 +87,11 @@ REFUSALS = {
     "not a list": (lambda w: sc.GridSystem(w[0]), TypeError, "weights must be a list"),
     "empty": (lambda w: sc.GridSystem([]), ValueError, "at least one edge tensor"),
     "swapped": (lambda w: sc.GridSystem(w[::-1]), ValueError, "they look swapped"),
+    "offsets": (
+        lambda w: sc.GridSystem(w[:1], offsets=(1,)),
+        TypeError,
+        r"one tuple of integers for each edge direction, .* got \(1,\)",
+    ),
     "count": (
         lambda w: sc.GridSystem(w, offsets=((1, 0), (0, 1), (1, 1))),
         ValueError,

@@ -95,7 +95,11 @@ def test_basic_net_refuses(options, message):
 
 @pytest.mark.parametrize(
     "options, message",
-    [({"activation": "relu"}, "activation.*exp"), ({"initial": 0.0}, "initial.*positive")],
+    [
+        ({"activation": "relu"}, "activation.*exp"),
+        ({"initial": 0.0}, "initial.*positive"),
+        ({"initial": float("inf")}, "initial.*finite"),
+    ],
 )
 def test_edge_net_refuses(options, message):
     with pytest.raises(ValueError, match=message):

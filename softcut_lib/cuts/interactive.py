@@ -15,6 +15,7 @@ from softcut_lib.cuts.walker import random_walker
 from softcut_lib.grid.system import GridSystem
 from softcut_lib.grid.weights import image_weights
 from softcut_lib.solvers.conjugate import CG
+from softcut_lib.solvers.dissection import Direct
 from softcut_lib.solvers.interface import solve
 
 METHODS = ("soft-cut", "min-cut", "random-walker")
@@ -62,7 +63,8 @@ def interactive_cut(image, seeds, *, method="soft-cut", sigma=0.05, strength=50.
     unary = color * (2 * seed_colors(image, seeds) - 1) if color else torch.zeros_like(image[:, :1])
     if method == "min-cut":
         return min_cut(unary, weights, seeds=seeds)[:, 0]
-    solver = CG(tol=1e-4, max_iter=20_000)
+    # behind weak edges a residual is small long before the answer is right
+    solver = Direct() if image.dim() == 4 else CG(tol=1e-6, max_iter=20_000)
     if method == "random-walker":
         prior = torch.cat([color - unary, color + unary], 1) / 2 if color else None
         walker = random_walker(seeds, weights, labels=2, prior=prior, solver=solver)

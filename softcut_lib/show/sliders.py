@@ -178,23 +178,11 @@ def _lighter(picture):
     if picture.mime == "image/jpeg":
         image.save(file, format="jpeg", quality=75)
     else:
-        _in_few_colors(image).save(file, format="png", optimize=True)
+        # an octree divides colors, not pixels, so that a small color bar keeps its shades
+        few = image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.putpalette([255 if value > 248 else value for value in few.getpalette()])  # white
+        few.save(file, format="png", optimize=True)
     return Picture(file.getvalue(), picture.mime, picture.alt, picture.width)
-
-
-def _in_few_colors(image):
-    """An RGB image in 96 colors at most.
-
-    An octree divides colors, not pixels, so that a small color bar keeps its shades; the median cut
-    divides pixels, so that a large and nearly level map keeps its own.
-    """
-    values = []
-    for count, method in ((32, Image.Quantize.FASTOCTREE), (64, Image.Quantize.MEDIANCUT)):
-        chosen = image.quantize(count, method, dither=Image.Dither.NONE)
-        values += chosen.getpalette()[: 3 * count]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([255 if value > 248 else value for value in values])  # white
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _short(value):

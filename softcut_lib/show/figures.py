@@ -67,11 +67,21 @@ def curves(
             number_powers(axis)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(lines) > 4:
-        fig.legend(loc="outside lower center", ncols=3)
-        fig.set_figheight(height + 0.3 * -(-len(lines) // 3))
+        legend_below(fig, height)
     elif len(lines) > 1:
         ax.legend()
     return picture(fig, alt)
+
+
+def legend_below(fig, height):
+    """A legend under the axes, in as many columns, at most 3, as the figure's width holds."""
+    for columns in (3, 2, 1):
+        legend = fig.legend(loc="outside lower center", ncols=columns)
+        size = legend.get_window_extent(fig.canvas.get_renderer())
+        if columns == 1 or size.width <= 0.98 * fig.bbox.width:
+            break
+        legend.remove()
+    fig.set_figheight(height + size.height / fig.dpi)
 
 
 def number_powers(axis):

@@ -25,8 +25,8 @@ def variation_table(content, *, caption=None):
     body = []
     for kind, scale in dict.fromkeys((r["scores"], r["scale"]) for r in content["rows"]):
         rows = [r for r in content["rows"] if (r["scores"], r["scale"]) == (kind, scale)]
-        fixed = {r["method"]: r["seconds"]["median"] for r in rows if r["steps"] == PUBLISHED_STEPS}
-        equal = {r["method"]: r["seconds"]["median"] for r in rows if r["enough"]}
+        fixed = {r["method"]: _median(r) for r in rows if r["steps"] == PUBLISHED_STEPS}
+        equal = {r["method"]: _median(r) for r in rows if r["enough"]}
         (steps,) = {r["steps"] for r in rows if r["enough"] and r["steps"]}
         ours = min(equal["ours, exact"], equal["ours"])
         body.append([

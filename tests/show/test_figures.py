@@ -114,6 +114,21 @@ def test_long_titles_and_long_legends_get_room_of_their_own():
     assert pixels(many).shape[0] > pixels(few).shape[0]  # the legend stands below the axes
 
 
+def test_a_legend_of_long_names_stays_within_the_figure():
+    from softcut_lib.show.figures import legend_below
+    from softcut_lib.show.style import canvas
+
+    for letters in (3, 20, 40):
+        fig, axes = canvas()
+        for k in range(6):
+            axes[0, 0].plot([0, k], label=f"{k} " + "m" * letters)
+        legend_below(fig, 3.4)
+        fig.canvas.draw()
+        box = fig.legends[0].get_window_extent()
+        assert len(fig.legends) == 1
+        assert 0 <= box.x0 and box.x1 <= fig.bbox.width and box.y0 >= 0
+
+
 def test_mean_conductance_by_hand():
     mean = mean_conductance(WEIGHTS)
     assert mean[0, 0] == pytest.approx((1.0 * 0.1) ** (1 / 2))

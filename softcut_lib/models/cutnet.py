@@ -182,8 +182,11 @@ def offsets_of(cut: Callable | None) -> tuple | None:
     >>> offsets_of(SoftCut(offsets=((1, 1),))), offsets_of(partial(soft_cut, offsets=((1, 1),)))
     (((1, 1),), ((1, 1),))
     """
-    options = cut.keywords if isinstance(cut, partial) else {}
-    return options.get("offsets", getattr(cut, "offsets", None))
+    while isinstance(cut, partial):
+        if "offsets" in cut.keywords:
+            return cut.keywords["offsets"]
+        cut = cut.func
+    return getattr(cut, "offsets", None)
 
 
 def harden(prob: torch.Tensor) -> torch.Tensor:

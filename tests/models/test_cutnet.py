@@ -123,8 +123,9 @@ def test_the_minimum_cut_has_the_cut_s_offsets(image, labels):
         result.scores.detach(), [w.detach() for w in result.weights], offsets=offsets
     ).view(2, 9, 11)
     assert torch.equal(net.predict(image), expected.long())
-    stored = CutNet(net.net, partial(sc.soft_cut, offsets=offsets), decode="min_cut")
-    assert torch.equal(stored.predict(image), expected.long())
+    for cut in (partial(sc.soft_cut, offsets=offsets), partial(SoftCut(offsets=offsets))):
+        stored = CutNet(net.net, cut, decode="min_cut")
+        assert torch.equal(stored.predict(image), expected.long())
 
 
 def test_copies_and_pickles_give_the_same(image):

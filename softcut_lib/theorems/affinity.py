@@ -82,8 +82,8 @@ def elevation_is_an_isometry(elevate, *, generator, d=5):
     """All lengths and angles are kept up to the factor sqrt(2/3) (d + 1), on the plane sum = 0."""
     f = torch.randn(d, 20, generator=generator, dtype=torch.float64)
     y = elevate(f)
-    _equal(y.sum(0), torch.zeros(20), "an elevated point must lie on the plane sum y = 0")
-    _equal(
+    equal(y.sum(0), torch.zeros(20), "an elevated point must lie on the plane sum y = 0")
+    equal(
         y.T @ y,
         2 / 3 * (d + 1) ** 2 * f.T @ f,
         "inner products must all grow by 2/3 (d + 1)^2; is s_i = sqrt(2/3)(d+1)/sqrt(i(i+1))?",
@@ -104,15 +104,15 @@ def weights_are_barycentric(place, corners, *, generator, d=5):
     y -= y.mean(0)
     v, rank, weights = place(y)
     ordered = rank.sort(0).values
-    _equal(ordered, torch.arange(d + 1)[:, None], "ranks must be a permutation of 0..d", 0)
+    equal(ordered, torch.arange(d + 1)[:, None], "ranks must be a permutation of 0..d", 0)
     keys = corners(v, rank)
-    _equal(keys.sum(0), torch.zeros(1), "every lattice point must lie on the plane sum = 0", 0)
+    equal(keys.sum(0), torch.zeros(1), "every lattice point must lie on the plane sum = 0", 0)
     remainders = keys.remainder(d + 1)
-    _equal(remainders, torch.arange(d + 1)[:, None], "vertex k must have remainder k", 0)
+    equal(remainders, torch.arange(d + 1)[:, None], "vertex k must have remainder k", 0)
     assert weights.min() >= -1e-12, f"a weight is {weights.min():.3g}: not the enclosing simplex"
-    _equal(weights.sum(0), torch.ones(500), "barycentric weights must sum to 1")
+    equal(weights.sum(0), torch.ones(500), "barycentric weights must sum to 1")
     mean = (keys.double() * weights).sum(1)
-    _equal(mean, y, "the weighted mean of the vertices must be the point itself")
+    equal(mean, y, "the weighted mean of the vertices must be the point itself")
 
 
 def adjoint_is_exact(affinity, *, generator):
@@ -152,7 +152,7 @@ def sym_is_the_mean_of_both_orders(sym, plain, *, generator):
     batch, *grid = sym.shape
     x = torch.rand(batch, 3, *grid, generator=generator, dtype=torch.float64)
     mean = (plain.matmul(x) + plain.matmul(x, transpose=True)) / 2
-    _equal(sym.matmul(x), mean, "the averaged blur must give (W + W') / 2")
+    equal(sym.matmul(x), mean, "the averaged blur must give (W + W') / 2")
 
 
 def scale_is_the_gaussians_integral(make, *, generator, d=2):
@@ -193,6 +193,7 @@ def _relative(found, true):
     return ((found - true).norm() / true.norm()).item()
 
 
-def _equal(found, expected, message, tolerance=1e-9):
+def equal(found, expected, message, tolerance=1e-9):
+    """Refuse a difference above the tolerance, relative to the largest entry if that exceeds 1."""
     off = (found - expected).abs().max().item()
     assert off <= tolerance * max(1.0, expected.abs().max().item()), f"{message} (off by {off:.3g})"

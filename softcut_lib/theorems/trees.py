@@ -7,7 +7,9 @@ AssertionError that says what was expected and the likely reason.
 import networkx as nx
 import torch
 
-from softcut_lib.theorems.affinity import _equal
+from softcut_lib.theorems.affinity import equal
+
+TOLERANCE = 1e-10
 
 
 def tree_affinity_is_the_sum_over_paths(make, *, generator, grid=(5, 6)):
@@ -19,10 +21,11 @@ def tree_affinity_is_the_sum_over_paths(make, *, generator, grid=(5, 6)):
     found = make(f[None])
     count = found.features.shape[1]
     units = torch.eye(count, dtype=torch.float64).reshape(1, count, *grid)
-    _equal(
+    equal(
         found.matmul(units)[0].flatten(1),
         path_affinity(f),
         "W_pq must be exp(-sum of |f_i - f_j|^2 / 2 over the tree's path from p to q)",
+        TOLERANCE,
     )
 
 
@@ -62,14 +65,16 @@ def tree_energy_is_the_distance_to_averages(loss, *, generator, grid=(4, 5)):
         gradients.append((gap.sign() * share).view_as(sets) / 2)
     leaf = prob.clone().requires_grad_()
     value = loss(leaf, TreeAffinity.from_features(f), seeds=seeds)
-    _equal(
+    equal(
         value,
         torch.stack(expected).mean(),
         "the value must be the mean over unlabelled pixels of sum_k |S - Y|, then over images; "
         "is Y = W S / W 1, of probabilities that are not clamped at the scribbles?",
+        TOLERANCE,
     )
-    _equal(
+    equal(
         torch.autograd.grad(value, leaf)[0],
         torch.stack(gradients),
         "the gradient must be sign(S - Y) / |U|, zero at labelled pixels: Y is a constant",
+        TOLERANCE,
     )

@@ -22,6 +22,14 @@ def positive_number(name, value):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
 
+def not_empty(name, value):
+    """Refuse a tensor without a sample, a label or a pixel."""
+    if value.numel() == 0:
+        raise ValueError(
+            f"{name} must hold at least one sample, label and pixel, got shape {tuple(value.shape)}"
+        )
+
+
 def one_of(name, value, choices):
     """Refuse an option that is not in the list; 1 is not True, which Python holds equal."""
     if not any(

@@ -59,11 +59,7 @@ def cut_system(scores, weights, offsets):
     check.grid_axes("scores", scores, 3)
     check.floating("scores", scores)
     check.finite("scores", scores)
-    if scores.numel() == 0:
-        raise ValueError(
-            "scores must hold at least one sample, label and pixel, got shape "
-            f"{tuple(scores.shape)}"
-        )
+    check.not_empty("scores", scores)
     system = GridSystem(weights, offsets=offsets, grid=scores.shape[2:])
     check.same_kind("weights[0]", system.weights[0], "scores", scores)
     if system.batch != scores.shape[0]:

@@ -24,12 +24,13 @@ def prepare(scores, ground, weights):
         checks.is_tensor("ground", ground)
     device = scores.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        scores, weights = _widen(scores), [_widen(w) for w in weights]
-        ground = None if ground is None else _widen(ground)
+        scores, weights = widen(scores), [widen(w) for w in weights]
+        ground = None if ground is None else widen(ground)
     return scores, ground, tuple(weights)
 
 
-def _widen(tensor):
+def widen(tensor):
+    """Half precision as float32, all else as it is."""
     half = tensor.dtype in (torch.float16, torch.bfloat16)
     return tensor.float() if half else tensor
 
@@ -44,11 +45,7 @@ def check_shapes(scores, ground, weights, offsets):
             f"have, got shape {tuple(scores.shape)}; a single label still needs its axis: "
             "scores[:, None]"
         )
-    if scores.numel() == 0:
-        raise ValueError(
-            "scores must hold at least one sample, label and pixel, got shape "
-            f"{tuple(scores.shape)}"
-        )
+    checks.not_empty("scores", scores)
     if not weights:
         raise ValueError("weights must hold at least one edge tensor, got an empty list")
     checks.same_kind("weights[0]", weights[0], "scores", scores)

@@ -171,10 +171,8 @@ class SoftCut(nn.Module):
         ground = self.ground
         if ground is not None:
             checks.grid_axes("scores", scores, 3)
-            # in half precision, which autocast widens, the number would lose its digits first
-            half = scores.dtype in (torch.float16, torch.bfloat16)
-            kind = torch.float32 if half else scores.dtype
-            ground = torch.full_like(scores[:, 0], ground, dtype=kind)
+            # widened first: half precision would cost the number its digits
+            ground = torch.full_like(arguments.widen(scores[:, 0]), ground)
         return soft_cut(
             scores, weights, offsets=self.offsets, ground=ground, solver=self.solver,
             adjoint=self.adjoint, log=self.log, check=self.check,

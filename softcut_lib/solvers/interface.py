@@ -84,8 +84,7 @@ def fits(system, rhs):
     check.floating("rhs", rhs)
     check.same_kind("rhs", rhs, "the system", system.ground)
     shape = tuple(rhs.shape)
-    if rhs.numel() == 0:
-        raise ValueError(f"rhs must hold at least one sample, label and pixel, got shape {shape}")
+    check.not_empty("rhs", rhs)
     if len(shape) != 2 + len(system.grid) or (shape[0], *shape[2:]) != (system.batch, *system.grid):
         raise ValueError(
             f"rhs must have shape (B, L, *grid) with B = {system.batch} and grid = {system.grid}, "

@@ -35,6 +35,16 @@ def test_exchanged_seeds_give_the_complement(scene, method):
     assert torch.equal(interactive_cut(image, other, method=method), ~mask)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("color", [0.0, 0.001])
+def test_a_volume_of_one_slice_is_the_image(scene, method, color):
+    """Volumes take another solver than images."""
+    image, seeds, _ = scene
+    flat = interactive_cut(image, seeds, method=method, color=color)
+    volume = interactive_cut(image[:, :, None], seeds[:, None], method=method, color=color)
+    assert torch.equal(volume[:, 0], flat)
+
+
 def test_colors_of_the_seeds_are_recognized(scene):
     image, seeds, disc = scene
     prob = seed_colors(image, seeds)[:, 0]

@@ -132,3 +132,11 @@ def test_tables_show_both_sides():
     assert rows["SoftCut approximate"][4] == "7.0" and rows["SoftCut approximate"][8] == "2.0"
     assert rows["Submodular"][-1].startswith("softcut reproduce horses --data weizmann")
     assert rows["Submodular"][5:9] == ["-"] * 4
+
+
+def test_a_run_says_its_precision_and_how_it_was_shared_out():
+    run = record("base")
+    run["options"] = {**run["options"], "precision": "bf16-mixed", "accumulate": 2}
+    table = show.beside_table(beside("horses", [file(run)], data="weizmann"), caption="")
+    (words,) = (row[-1] for row in table.rows if row[0] == "Base")
+    assert words.endswith("accumulate 2, bf16-mixed")

@@ -15,7 +15,9 @@ TRAIN = """examples:
 A run is saved after every epoch, that is whenever the network is validated. Killed at any step, it
 goes on from there with --resume, and ends with the same numbers. --devices and --accumulate share a
 batch out: batch statistics and pooled losses are then those of a share, so the training is another
-one, and its record says so."""
+one, and its record says so. Rows from scribbles that begin alike, with cross-entropy alone, take
+these steps from whichever row made them first, and end with the same numbers as without; with
+--overwrite a row makes them itself."""
 
 REPRODUCE = """examples:
   softcut reproduce horses --data weizmann                the rows of the thesis' table

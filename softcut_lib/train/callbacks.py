@@ -19,12 +19,15 @@ class KeepBestAndLast(Checkpoint):
     """After each epoch: `best.ckpt` (lowest validation loss), `last.ckpt`, `history.csv`.
 
     The best is written before the last: a run killed between the two repeats the epoch and writes
-    the same best again. Where a file cannot be written, the former ones stay.
+    the same best again. Where a file cannot be written, the former ones stay. Behind the steps of a
+    `Beginning`, the state is left for the rows that share it.
     """
 
-    def __init__(self, folder: Path, config: dict):
+    def __init__(self, folder: Path, config: dict, *, beginning=None, sessions=()):
         self.folder = folder
         self.config = config
+        self.beginning = beginning
+        self.sessions = list(sessions)
 
     def on_train_epoch_end(self, trainer, module):
         rows = module.history
@@ -34,6 +37,8 @@ class KeepBestAndLast(Checkpoint):
                 self._keep_best(module, rows)
             trainer.save_checkpoint(temporary, weights_only=False)  # every process takes part
             if trainer.is_global_zero:
+                if self.beginning and module.global_step == self.beginning.steps:
+                    self.beginning.keep(temporary, self.folder / "best.ckpt", self.sessions)
                 temporary.replace(self.folder / "last.ckpt")
                 write_atomically(self.folder / "history.csv", as_csv(rows).encode())
         except OSError as error:

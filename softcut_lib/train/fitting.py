@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from softcut_lib.train.batches import loaders
+from softcut_lib.train.beginnings import beginning_of
 from softcut_lib.train.evaluation import evaluate, known_device, summarize, through_windows
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import (
@@ -66,9 +67,16 @@ def run_name(config: dict) -> str:
 
 def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, command):
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
-    folder = runs_folder(runs) / config["experiment"] / run_name(config)
-    if overwrite and train and folder.exists():
-        shutil.rmtree(folder)
+    from softcut_lib.train.callbacks import KeepBestAndLast
+
+    every = runs_folder(runs) / config["experiment"]
+    folder = every / run_name(config)
+    beginning = beginning_of(settings, config, every, run_name)
+    if overwrite and train:
+        if folder.exists():
+            shutil.rmtree(folder)
+        if beginning is not None:
+            beginning.forget()
     if (folder / "result.json").exists():
         return read_json(folder / "result.json")
     if not train:
@@ -83,13 +91,19 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     if how.threads is not None:
         torch.set_num_threads(how.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    previous = read_json(folder / "config.json") if last.exists() else {"sessions": []}
-    sessions = [*previous["sessions"], describe_session(command)]
+    previous = read_json(folder / "config.json")["sessions"] if last.exists() else []
+    begun = beginning is not None and beginning.folder.exists() and not last.exists()
+    if begun:
+        previous = read_json(beginning.folder / "sessions.json")
+    sessions = [*previous, describe_session(command)]
     write_json(folder / "config.json", {**config, "sessions": sessions})
+    if begun:
+        beginning.take(folder, config)
 
     sets = {split: split_of(settings, config, split) for split in ("train", "val")}
+    keep = KeepBestAndLast(folder, config, beginning=beginning, sessions=sessions)
     resumed_from = last if last.exists() else None
-    module, stopped = _train(settings, config, sets, folder, how, resumed_from)
+    module, stopped = _train(settings, config, sets, folder, how, resumed_from, keep)
 
     best = read_checkpoint(folder / "best.ckpt")
     module.model.load_state_dict(best["state_dict"])
@@ -125,10 +139,10 @@ def split_of(settings, config, split):
     return load(split, scale=config["options"]["scale"], **few)
 
 
-def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
+def _train(settings, config, sets, folder: Path, how: Resources, checkpoint, keep):
     from lightning.pytorch import Trainer
 
-    from softcut_lib.train.callbacks import KeepBestAndLast, Progress
+    from softcut_lib.train.callbacks import Progress
     from softcut_lib.train.experiments import build_model
     from softcut_lib.train.module import SegmentationModule, SolveLog
 
@@ -170,7 +184,7 @@ def _train(settings, config, sets, folder: Path, how: Resources, checkpoint):
             default_root_dir=folder,
             callbacks=[
                 *[Progress(settings.epochs)] * how.progress,
-                KeepBestAndLast(folder, config),
+                keep,
             ],
         )
         try:

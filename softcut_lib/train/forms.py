@@ -18,12 +18,14 @@ class Model:
     """One row of an experiment: what it is in words, and ``build(log) -> CutNet``.
 
     ``log`` is handed to the cut's solver, so that a run can record its steps. ``printed`` is the
-    row's name in the thesis' table, None where the thesis has no such row.
+    row's name in the thesis' table, None where the thesis has no such row. ``begins`` names the row
+    whose training this one repeats, step by step, for the first steps that the objective counts.
     """
 
     about: str
     build: Callable
     printed: str | None = None
+    begins: str | None = None
 
 
 @dataclass(frozen=True)

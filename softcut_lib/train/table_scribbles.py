@@ -14,7 +14,13 @@ from functools import partial
 
 from softcut_lib.train.clustering import held_out_energies
 from softcut_lib.train.forms import Data, Experiment, Model
-from softcut_lib.train.scribbles import MEAN_FIELD, FromScribbles, ScribbleNet, Supervision
+from softcut_lib.train.scribbles import (
+    ALTERNATE,
+    MEAN_FIELD,
+    FromScribbles,
+    ScribbleNet,
+    Supervision,
+)
 from softcut_lib.train.sweep import chosen_weights
 
 SIZE = (80, 104)
@@ -118,11 +124,23 @@ def rows(labels: int, nets=NETS, known=EVERY, crf=CRF) -> dict[str, Model]:
     """
     return {
         f"{net}-{name}": Model(
-            f"{words}, {known[name][0]}", _builder(make, labels, known[name][1], crf)
+            f"{words}, {known[name][0]}",
+            _builder(make, labels, known[name][1], crf),
+            begins=_begins(net, name, names, known),
         )
         for net, (words, make, names) in nets.items()
         for name in names
     }
+
+
+def _begins(net, name, names, known):
+    """The row that is nothing but the first part of this one."""
+    told = known[name][1]
+    if told.joint or told.alone:  # a regularizer from the start; another measure in validation
+        return None
+    first = Supervision("scribbles" if told.shown == ALTERNATE else told.shown)
+    found = [other for other in names if known[other][1] == first and told != first]
+    return f"{net}-{found[0]}" if found else None
 
 
 def _builder(make, labels, supervision, crf):

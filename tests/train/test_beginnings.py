@@ -8,8 +8,8 @@ import torch
 import softcut_lib as sc
 from softcut_lib.train.beginnings import Beginning
 from softcut_lib.train.experiments import EXPERIMENTS, Data, build_model, run
-from softcut_lib.train.scribbled import Scribbled
-from softcut_lib.train.scribbles import FromScribbles
+from softcut_lib.train.scribbled import Scribbled, pack
+from softcut_lib.train.scribbles import FromScribbles, ScribbleOutput
 
 ROWS = [
     (name, model, row.begins)
@@ -69,31 +69,25 @@ def test_the_rows_that_share_their_beginning():
 
 @pytest.mark.parametrize(("name", "model", "begins"), ROWS)
 def test_before_the_second_part_both_rows_minimize_the_same(name, model, begins, monkeypatch):
-    """Seen from outside: the losses of one prediction, and what validation makes of it."""
-    rows = EXPERIMENTS[name].models
-    assert rows[begins].begins is None
-    nets = {}
-    for row in (model, begins):
-        monkeypatch.setattr(sc, "deeplab_resnet", lambda *a, **k: torch.nn.Conv2d(3, 21, 1))
-        nets[row] = build_model(name, row, seed=0).supervision
+    """Losses and validation of one prediction are equal under what both rows are told."""
+    assert EXPERIMENTS[name].models[begins].begins is None
+    monkeypatch.setattr(sc, "deeplab_resnet", lambda *a, **k: torch.nn.Conv2d(3, 21, 1))
+    told = [build_model(name, row, seed=0).supervision for row in (model, begins)]
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(2, 3, 16, 16, generator=generator)
     mask = torch.randint(2, (2, 16, 16), generator=generator)
-    from softcut_lib.train.scribbled import pack
-    from softcut_lib.train.scribbles import ScribbleOutput
-
     seeds = torch.where(torch.rand(2, 16, 16, generator=generator) < 0.1, mask, 255)
     scores = torch.randn(2, 1, 16, 16, generator=generator)
     objective = EXPERIMENTS[name].objective
     for step in (0, objective.first - 1):
-        told = [
+        outputs = [
             ScribbleOutput(scores, None, scores, scores.sigmoid(), image, step, supervision)
-            for supervision in nets.values()
+            for supervision in told
         ]
-        first, second = (objective.training(output, pack(mask, seeds)) for output in told)
-        assert torch.equal(first, second)
-        first, second = (objective.evaluation(output, mask) for output in told)
-        assert torch.equal(first, second)
+        ours, theirs = (objective.training(output, pack(mask, seeds)) for output in outputs)
+        assert torch.equal(ours, theirs)
+        ours, theirs = (objective.evaluation(output, mask) for output in outputs)
+        assert torch.equal(ours, theirs)
 
 
 def test_a_shared_beginning_changes_no_number(tmp_path, steps):

@@ -1,15 +1,14 @@
 """Runs that begin alike: their first part is trained once, and no number tells."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 import softcut_lib as sc
 from softcut_lib.train.beginnings import Beginning
-from softcut_lib.train.experiments import EXPERIMENTS, Data, build_model, run
-from softcut_lib.train.scribbled import Scribbled, pack
+from softcut_lib.train.experiments import EXPERIMENTS, build_model, run
+from softcut_lib.train.scribbled import pack
 from softcut_lib.train.scribbles import FromScribbles, ScribbleOutput
+from tests.train.tiny import from_scribbles
 
 ROWS = [
     (name, model, row.begins)
@@ -24,19 +23,7 @@ def steps(monkeypatch):
     """A tiny experiment of 8 steps, its second part from step 4 on; the steps that are made."""
     pytest.importorskip("lightning")
 
-    def load(split, scale=1.0):
-        horses = sc.SyntheticHorses(split, count=4, size=(32, 40))
-        return Scribbled(horses, width=1.0) if split == "train" else horses
-
-    tiny = replace(
-        EXPERIMENTS["scribbles"],
-        data={"tiny": Data("small horses", load)},
-        objective=FromScribbles(4),
-        batch=2,
-        steps_per_epoch=2,
-        epochs=4,
-    )
-    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", from_scribbles(images=4, steps_per_epoch=2))
     made, training = [], FromScribbles.training
 
     def counted(self, prediction, *rest):

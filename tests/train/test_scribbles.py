@@ -12,6 +12,7 @@ from softcut_lib.train.regularizers import PROPOSALS, REGULARIZERS, proposal
 from softcut_lib.train.scribbled import Crops, Resized, Scribbled, pack, unpack
 from softcut_lib.train.scribbles import FromScribbles, ScribbleNet, ScribbleOutput, Supervision
 from softcut_lib.train.table_scribbles import PAIRS, SUPERVISIONS
+from tests.train.tiny import from_scribbles
 
 
 def scene(batch=2, seed=0):
@@ -315,18 +316,7 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     from softcut_lib.train.experiments import Data, run
     from softcut_lib.train.results import as_row, read_results, write_results
 
-    def load(split, scale=1.0):
-        horses = sc.SyntheticHorses(split, count=6, size=(32, 40))
-        return Scribbled(horses, width=1.0) if split == "train" else horses
-
-    tiny = replace(
-        EXPERIMENTS["scribbles"],
-        data={"tiny": Data("small horses", load)},
-        objective=FromScribbles(4),
-        batch=2,
-        steps_per_epoch=3,
-        epochs=4,
-    )
+    tiny = from_scribbles(images=6, steps_per_epoch=3)
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-scribbles", tiny)
     options = {"model": "unet-nc", "data": "tiny", "progress": False}
     whole = run("tiny-scribbles", **options, runs=tmp_path / "a")
@@ -386,6 +376,8 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     after = run("tiny-crf", **options, runs=tmp_path / "a", train=False)
     choice = after["strength"]
     assert choice["chosen"] == choice["strengths"][choice["val"].index(max(choice["val"]))]
+
+    load = tiny.data["tiny"].load
 
     def other_tests(split, scale=1.0):
         return load("train").items if split == "test" else load(split)

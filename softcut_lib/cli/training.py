@@ -189,13 +189,17 @@ def train(a):
 def evaluate_run(a):
     import torch
 
+    from softcut_lib._checks import positive_integer
     from softcut_lib.train.evaluation import evaluate, summarize, through_windows
     from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
-    from softcut_lib.train.runs import write_json
+    from softcut_lib.train.runs import refuse_unwritable, write_json
     from softcut_lib.train.shipped import trained_model
 
-    if a.threads:
+    if a.threads is not None:
+        positive_integer("threads", a.threads)
         torch.set_num_threads(a.threads)
+    if a.out:
+        refuse_unwritable("--out", a.out)
     exported = a.run.suffix == ".safetensors"
     model, config = trained_model(a.run) if exported else load_model(a.run)
     model.decode = a.decode
@@ -229,7 +233,7 @@ def reproduce(a):
     from softcut_lib.train.experiments import EXPERIMENTS, choose
     from softcut_lib.train.provenance import describe_session
     from softcut_lib.train.results import as_row, results_path, write_results
-    from softcut_lib.train.runs import TrainingStopped
+    from softcut_lib.train.runs import TrainingStopped, refuse_unwritable
 
     experiment = choose("experiment", a.experiment, EXPERIMENTS)
     _refuse_tests(a, experiment)
@@ -237,9 +241,10 @@ def reproduce(a):
         a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode,
         tested="whole" if a.whole else None,
     )  # fmt: skip
+    refuse_unwritable("--out", path)
     found = stopped = 0
     for model in _rows(a, experiment):
-        for seed in a.seeds:
+        for seed in dict.fromkeys(a.seeds):
             try:
                 record = _run(a, model=model, seed=seed, resume=True, train=not a.collect)
             except TrainingStopped as error:  # the other rows are still wanted
@@ -263,7 +268,7 @@ def reproduce(a):
             print(_sentence(f"{model}, seed {seed}", record["summary"], record["counts"]["test"]))
     for name, choice in written.get("conclusion", {}).items() if found else ():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
-    print(f"{found} rows in {path}")
+    print(f"{found} rows in {path}" if found else f"no row was found, {path} is left as it is")
     return 2 if stopped else 0 if found else 1
 
 
@@ -281,12 +286,12 @@ def _refuse_tests(a, experiment):
 
 
 def _rows(a, experiment):
-    """The models asked for; those that the paper prints if none was named."""
+    """The models asked for, once each; those that the paper prints if none was named."""
     everything = list(experiment.models)
-    if a.models == ["all"]:
+    if a.models and "all" in a.models:
         return everything
     printed = [name for name, model in experiment.models.items() if model.printed]
-    return a.models or printed or everything
+    return list(dict.fromkeys(a.models or printed or everything))
 
 
 def _sentence(name, summary, count) -> str:

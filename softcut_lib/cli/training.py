@@ -24,8 +24,8 @@ REPRODUCE = """examples:
   softcut reproduce sign-maxflow --data camvid            trains sign, tests with MaxFlow
 
 Unfinished runs go on, finished ones are read. A row whose training breaks down before it was ever
-validated is left out, and the exit status is then 2. The file keeps one value per test image and
-seed."""
+validated is left out, and the exit status is then 2; it is 1 where no row was found at all. The
+file keeps one value per test image and seed."""
 
 EXPERIMENTS = """examples:
   softcut experiments
@@ -54,7 +54,8 @@ def add_commands(command, raw):
         formatter_class=raw,
     )  # fmt: skip
     sub.add_argument("experiment", help="e.g. horses or sign; see `softcut experiments`")
-    sub.add_argument("--model", default="softcut", help="row of the experiment (default: softcut)")
+    sub.add_argument("--model", default="softcut", help="row of the experiment (default: softcut); "
+                     "`softcut experiments NAME` lists them")  # fmt: skip
     sub.add_argument("--seed", type=int, default=0, help="of weights, order and revealed pixels")
     sub.add_argument("--resume", action="store_true", help="continue a run that was stopped")
     sub.add_argument("--overwrite", action="store_true", help="forget an earlier run")
@@ -85,7 +86,7 @@ def add_commands(command, raw):
     )  # fmt: skip
     sub.add_argument("experiment", help="e.g. horses or sign; see `softcut experiments`")
     sub.add_argument(
-        "--models", nargs="+", help="rows, or all (default: those that the paper prints)"
+        "--models", nargs="+", help="rows, or all (default: those that the paper prints, if any)"
     )
     sub.add_argument("--seeds", nargs="+", type=int, default=[0], help="e.g. 0 1 2 (default: 0)")
     sub.add_argument("--collect", action="store_true", help="only gather runs that are finished")
@@ -98,7 +99,7 @@ def add_commands(command, raw):
 def _training_options(sub):
     what = sub.add_argument_group("what is trained")
     what.add_argument("--data", default="synthetic", help="synthetic (default), weizmann, camvid, "
-                      "cityscapes, voc")  # fmt: skip
+                      "cityscapes, voc; `softcut experiments NAME` says which")  # fmt: skip
     what.add_argument("--profile", default="full", help="full (default); fast: a trial of a minute "
                       "or two; gpu: the streets' larger budget")  # fmt: skip
     what.add_argument("--steps", type=int, help="optimizer steps in all, in place of epochs")

@@ -56,9 +56,9 @@ lint: $(READY)  ## check style, formatting, and that no notebook holds outputs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/nbstripout --verify notebooks/*.ipynb
 
-clean:  ## remove the built book and all caches (.venv stays; delete it by hand to start over)
+clean:  ## remove the built book, the coursework in build/ and all caches (not .venv)
 	@rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	@find softcut_lib tests book -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find softcut_lib tests book benchmarks coursework -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):
 	@if [ -z "$(PYTHON)" ]; then \

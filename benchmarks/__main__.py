@@ -16,7 +16,7 @@ from softcut_lib.train.runs import runs_folder, write_json
 from . import special, training_step
 from .cells import METHODS, Memory, run_cell
 from .measure import MAX_STEPS, TARGET, quietly
-from .options import grid_size
+from .options import count, grid_size, output_file
 from .problems import KINDS, make, trained_network
 from .store import Store
 
@@ -36,7 +36,7 @@ def parse(argv):
     add("--quick", action="store_true", help="small sizes only, about two minutes")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     add("--sizes", nargs="+", type=grid_size, metavar="HxW", help=f"default: {' '.join(SIZES)}")
-    add("--batches", nargs="+", type=int, help=f"default: {' '.join(map(str, BATCHES))}")
+    add("--batches", nargs="+", type=count, help=f"default: {' '.join(map(str, BATCHES))}")
     add("--weights", nargs="+", choices=list(KINDS), default=list(KINDS))
     names = [method.name for method in METHODS]
     add("--solvers", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
@@ -45,8 +45,8 @@ def parse(argv):
         "that in the main cells (256x256, batch 8)")  # fmt: skip
     add("--limit", type=float, default=3.0, help="rows whose single run would take longer than "
         "this many seconds are left out, except in the main cells")  # fmt: skip
-    add("--threads", type=int, default=os.cpu_count(), help="of PyTorch and numba")
-    add("--output", type=Path, default=OUTPUT)
+    add("--threads", type=count, default=os.cpu_count(), help="of PyTorch and numba")
+    add("--output", type=output_file, default=OUTPUT)
     add("--fresh", action="store_true", help="forget what an interrupted run has measured")
     add("--list", action="store_true", help="only say which peers are installed")
     options = parser.parse_args(argv)

@@ -86,6 +86,23 @@ def test_segment_errors_are_one_line(capsys, photograph):
         assert status == 2 and message in error and len(error.splitlines()) == 1, error
 
 
+def test_segment_looks_at_its_output_before_it_works(capsys, photograph):
+    photo, scribbles = photograph / "photo.png", photograph / "scribbles.png"
+    before = photo.read_bytes(), scribbles.read_bytes()
+    for out, message in [
+        (photo, "is the image itself"),
+        (scribbles, "is --seeds itself"),
+        (photograph / "mask.jpg", "ends in .png"),
+        (photograph, "ends in .png"),
+        (photograph / "none" / "mask.png", "there is no folder"),
+    ]:
+        status, _, error = call(capsys, "segment", photo, "--seeds", scribbles, "-o", out)
+        assert status == 2 and message in error and len(error.splitlines()) == 1, error
+    assert before == (photo.read_bytes(), scribbles.read_bytes())
+    words = ["segment", photo, "--seeds", scribbles, "--strength", "-1"]
+    assert "strength must be a finite number above 0" in call(capsys, *words)[2]
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", TINY)
@@ -170,6 +187,67 @@ def test_errors_name_what_to_do(capsys, tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("SOFTCUT_DATA", str(tmp_path / "nowhere"))
     status, _, error = call(capsys, "train", "horses", "--data", "weizmann")
     assert status == 2 and "nowhere" in error and "SOFTCUT_DATA" in error
+
+
+def test_what_could_not_be_written_is_refused_before_the_training(capsys, tiny, tmp_path):
+    pytest.importorskip("lightning")
+    (tmp_path / "file").write_text("")
+    common = ["reproduce", "tiny", "--data", "squares", "--epochs", "1", "--out"]
+    for out, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "r.json", "is no folder")):
+        status, _, error = call(capsys, *common, out)
+        assert status == 2 and "--out" in error and message in error and not made_runs(tmp_path)
+        assert call(capsys, "evaluate", tmp_path, "--out", out)[2].startswith("softcut: --out")
+
+
+def made_runs(tmp_path):
+    return list((tmp_path / "runs").rglob("*")) if (tmp_path / "runs").exists() else []
+
+
+def test_numbers_out_of_range_are_refused_before_anything_is_written(capsys, tiny, tmp_path):
+    common = ["train", "tiny", "--data", "squares", "--model", "plain"]
+    for option, value in (("threads", 0), ("threads", -2), ("seed", -1), ("workers", -1)):
+        status, _, error = call(capsys, *common, f"--{option}", value)
+        assert status == 2 and f"{option} must be an integer of at least" in error
+    assert "threads must be" in call(capsys, "evaluate", tmp_path, "--threads", "0")[2]
+    assert not made_runs(tmp_path)
+
+
+def test_a_name_said_twice_counts_once(capsys, tiny, tmp_path):
+    pytest.importorskip("lightning")
+    common = ["reproduce", "tiny", "--data", "squares", "--collect", "--out", tmp_path / "r.json"]
+    for words, rows in (
+        (["--seeds", 0, 0, 1], 4),
+        (["--models", "plain", "plain"], 1),
+        (["--models", "all", "plain"], 2),
+    ):
+        status, text, error = call(capsys, *common, *words)
+        assert status == 1 and error.count("no finished run") == rows
+        assert text.startswith("no row was found") and not (tmp_path / "r.json").exists()
+
+
+def test_a_file_that_is_no_network_is_said_to_be_none(capsys, tmp_path):
+    import pickle
+
+    (tmp_path / "x.ckpt").write_bytes(pickle.dumps(print, protocol=2))
+    error = call(capsys, "evaluate", tmp_path / "x.ckpt")[2]
+    assert "no checkpoint" in error and "weights_only" not in error
+    assert "there is no such file" in call(capsys, "evaluate", tmp_path / "x.safetensors")[2]
+
+
+def test_a_stopped_command_says_how_it_goes_on(capsys, monkeypatch, tmp_path):
+    """`reproduce` has no --resume: it always goes on; the others have nothing to go on with."""
+
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    from softcut_lib.cli import training
+
+    monkeypatch.setattr(training, "reproduce", interrupted)
+    monkeypatch.setattr(training, "evaluate_run", interrupted)
+    status, _, error = call(capsys, "reproduce", "horses")
+    assert status == 130 and error == "softcut: stopped; the same command continues\n"
+    status, _, error = call(capsys, "evaluate", tmp_path)
+    assert status == 130 and error == "softcut: stopped\n"
 
 
 def test_help_and_list(capsys):

@@ -131,11 +131,15 @@ def test_data_is_opened_by_its_loader(capsys, quick, monkeypatch):
     sc.write_synthetic_streets(quick / "cityscapes", counts={"train": 1}, size=(32, 64))
     (quick / "weizmann_horse_db" / "rgb").mkdir(parents=True)
     (quick / "weizmann_horse_db" / "figure_ground").mkdir()
+    (quick / "camvid").mkdir()  # unpacked elsewhere
     monkeypatch.setenv("SOFTCUT_DATA", str(quick))
     status, found, _ = report(capsys)
     assert found["cityscapes"][0] == "ok" and "Cityscapes()" in found["cityscapes"][1]
     assert found["weizmann_horse_db"][0] == "!!", "a partial data set is broken"
     assert found["voc2012"][0] == "--" and "VOCtrainval" in found["voc2012"][1]
+    assert found["voc2012"][1].startswith("not there, for PascalVOC")
+    state, text = found["camvid"]
+    assert state == "--" and text.startswith("there, but no CamVid") and "train/" in text
     assert status == 1
     monkeypatch.setenv("SOFTCUT_DATA", str(quick / "nowhere"))
     assert report(capsys)[1]["SOFTCUT_DATA"][0] == "!!"

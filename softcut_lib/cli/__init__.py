@@ -20,8 +20,13 @@ EXAMPLES = """examples:
   softcut doctor                                          what is installed, found, missing
 
 Where the data are: set SOFTCUT_DATA to the folder that holds weizmann_horse_db/, camvid/,
-cityscapes/; the data set "synthetic" needs nothing. Runs are kept in SOFTCUT_RUNS, else in the
-user's cache folder. `softcut COMMAND --help` says more."""
+cityscapes/, voc2012/; the data set "synthetic" needs nothing. Runs are kept in SOFTCUT_RUNS, else
+in the user's cache folder. `softcut COMMAND --help` says more."""
+
+GOES_ON = {
+    "train": "; the same command with --resume continues",
+    "reproduce": "; the same command continues",
+}
 
 
 def main(argv=None) -> int:
@@ -38,7 +43,7 @@ def main(argv=None) -> int:
         print(f"softcut: {error}; pip install 'softcut-lib[train]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("softcut: stopped; the same command with --resume continues", file=sys.stderr)
+        print(f"softcut: stopped{GOES_ON.get(argv[0], '')}", file=sys.stderr)
         return 130
 
 

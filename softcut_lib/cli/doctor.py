@@ -23,7 +23,7 @@ Exit status 0: all that is needed works; extras and data sets may be missing. 1:
 broken, and the last lines say what."""
 
 EXTRAS = {
-    "train": "softcut train, evaluate, export, reproduce; chapters 10 to 12",
+    "train": "softcut train, evaluate, export, reproduce; trained networks (chapters 5, 10, 11)",
     "widgets": "sliders and the playground in a notebook",
     "chapters": "GrabCut in chapter 1, program layers in chapter 8",
     "keops": "KeOpsAffinity, exact affinities on a GPU",
@@ -219,7 +219,10 @@ def data():
             items = getattr(sc, name)(**options)
             yield "ok", folder, f"{len(items)} pictures in {name}()"
         except FileNotFoundError as error:
-            yield "--", folder, f"not there, for {name}. {str(error).partition('. ')[2]}".strip()
+            lacking, _, how = str(error).partition(". ")
+            there = (Path(root).expanduser() / folder).is_dir()
+            state = f"there, but {lacking}" if there else f"not there, for {name}"
+            yield "--", folder, f"{state}. {how}".strip()
         except ValueError as error:
             yield "!!", folder, str(error)
 

@@ -22,6 +22,8 @@ def segment(a):
 
     from softcut_lib.cuts.interactive import interactive_cut
 
+    out = a.out or a.image.with_name(f"{a.image.stem}_mask.png")
+    _refuse_output(out, a)
     image = _read_image(a.image)
     seeds = read_seeds(a.seeds)
     if seeds.shape != image.shape[:2]:
@@ -35,12 +37,22 @@ def segment(a):
         tensor.contiguous(), torch.from_numpy(seeds)[None], method=a.method, sigma=a.sigma,
         strength=a.strength, color=a.color,
     )[0].numpy()  # fmt: skip
-    out = a.out or a.image.with_name(f"{a.image.stem}_mask.png")
     io.imsave(out, img_as_ubyte(mask), check_contrast=False)
     print(
         f"{out}: {mask.mean():.1%} of the pixels are foreground "
         f"({a.method}, {time.perf_counter() - started:.1f} s)"
     )
+
+
+def _refuse_output(out: Path, a):
+    """Before the work: a mask is a PNG, in a folder that is there, and no file it is made from."""
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out: the mask is written as PNG, so its name ends in .png, got {out}")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"--out: there is no folder {out.parent}; make it first")
+    for name, path in (("the image", a.image), ("--seeds", a.seeds)):
+        if out.absolute() == path.absolute():
+            raise ValueError(f"--out: {out} is {name} itself and would be lost; name another file")
 
 
 def read_seeds(path: Path):

@@ -26,8 +26,8 @@ REPRODUCE = """examples:
   softcut reproduce sign-maxflow --data camvid            trains sign, tests with MaxFlow
 
 Unfinished runs go on, finished ones are read. A row whose training breaks down before it was ever
-validated is left out, and the exit status is then 2. The file keeps one value per test image and
-seed."""
+validated is left out, and the exit status is then 2; it is 1 where no row was found at all. The
+file keeps one value per test image and seed."""
 
 EXPERIMENTS = """examples:
   softcut experiments
@@ -56,7 +56,8 @@ def add_commands(command, raw):
         formatter_class=raw,
     )  # fmt: skip
     sub.add_argument("experiment", help="e.g. horses or sign; see `softcut experiments`")
-    sub.add_argument("--model", default="softcut", help="row of the experiment (default: softcut)")
+    sub.add_argument("--model", default="softcut", help="row of the experiment (default: softcut); "
+                     "`softcut experiments NAME` lists them")  # fmt: skip
     sub.add_argument("--seed", type=int, default=0, help="of weights, order and revealed pixels")
     sub.add_argument("--resume", action="store_true", help="continue a run that was stopped")
     sub.add_argument("--overwrite", action="store_true", help="forget an earlier run")
@@ -87,7 +88,7 @@ def add_commands(command, raw):
     )  # fmt: skip
     sub.add_argument("experiment", help="e.g. horses or sign; see `softcut experiments`")
     sub.add_argument(
-        "--models", nargs="+", help="rows, or all (default: those that the paper prints)"
+        "--models", nargs="+", help="rows, or all (default: those that the paper prints, if any)"
     )
     sub.add_argument("--seeds", nargs="+", type=int, default=[0], help="e.g. 0 1 2 (default: 0)")
     sub.add_argument("--collect", action="store_true", help="only gather runs that are finished")
@@ -100,7 +101,7 @@ def add_commands(command, raw):
 def _training_options(sub):
     what = sub.add_argument_group("what is trained")
     what.add_argument("--data", default="synthetic", help="synthetic (default), weizmann, camvid, "
-                      "cityscapes, voc")  # fmt: skip
+                      "cityscapes, voc; `softcut experiments NAME` says which")  # fmt: skip
     what.add_argument("--profile", default="full", help="full (default); fast: a trial of a minute "
                       "or two; gpu: the streets' larger budget")  # fmt: skip
     what.add_argument("--steps", type=int, help="optimizer steps in all, in place of epochs")
@@ -191,13 +192,17 @@ def train(a):
 def evaluate_run(a):
     import torch
 
+    from softcut_lib._checks import positive_integer
     from softcut_lib.train.evaluation import evaluate, summarize, through_windows
     from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
-    from softcut_lib.train.runs import write_json
+    from softcut_lib.train.runs import refuse_unwritable, write_json
     from softcut_lib.train.shipped import trained_model
 
-    if a.threads:
+    if a.threads is not None:
+        positive_integer("threads", a.threads)
         torch.set_num_threads(a.threads)
+    if a.out:
+        refuse_unwritable("--out", a.out)
     exported = a.run.suffix == ".safetensors"
     model, config = trained_model(a.run) if exported else load_model(a.run)
     model.decode = a.decode
@@ -231,7 +236,7 @@ def reproduce(a):
     from softcut_lib.train.experiments import EXPERIMENTS, choose
     from softcut_lib.train.provenance import describe_session
     from softcut_lib.train.results import as_row, results_path, write_results
-    from softcut_lib.train.runs import TrainingStopped
+    from softcut_lib.train.runs import TrainingStopped, refuse_unwritable
 
     experiment = choose("experiment", a.experiment, EXPERIMENTS)
     _refuse_tests(a, experiment)
@@ -239,9 +244,10 @@ def reproduce(a):
         a.experiment, a.data, profile=a.profile, scale=a.scale, decode=a.decode,
         tested="whole" if a.whole else None,
     )  # fmt: skip
+    refuse_unwritable("--out", path)
     found = stopped = 0
     for model in _rows(a, experiment):
-        for seed in a.seeds:
+        for seed in dict.fromkeys(a.seeds):
             try:
                 record = _run(a, model=model, seed=seed, resume=True, train=not a.collect)
             except TrainingStopped as error:  # the other rows are still wanted
@@ -265,7 +271,7 @@ def reproduce(a):
             print(_sentence(f"{model}, seed {seed}", record["summary"], record["counts"]["test"]))
     for name, choice in written.get("conclusion", {}).items() if found else ():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
-    print(f"{found} rows in {path}")
+    print(f"{found} rows in {path}" if found else f"no row was found, {path} is left as it is")
     return 2 if stopped else 0 if found else 1
 
 
@@ -283,12 +289,12 @@ def _refuse_tests(a, experiment):
 
 
 def _rows(a, experiment):
-    """The models asked for; those that the paper prints if none was named."""
+    """The models asked for, once each; those that the paper prints if none was named."""
     everything = list(experiment.models)
-    if a.models == ["all"]:
+    if a.models and "all" in a.models:
         return everything
     printed = [name for name, model in experiment.models.items() if model.printed]
-    return a.models or printed or everything
+    return list(dict.fromkeys(a.models or printed or everything))
 
 
 def _sentence(name, summary, count) -> str:

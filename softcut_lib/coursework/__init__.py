@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from softcut_lib.coursework.watched import Watched
+
 KEY, KEY_FILE = "SOFTCUT_COURSEWORK_KEY", "SOFTCUT_COURSEWORK_KEY_FILE"
 
 
@@ -58,7 +60,10 @@ def check(name, function, *, seed=0, draws=2):
             raise ValueError(f"{option} must be an integer of at least {least}, got {value!r}")
     lines, failed, said = [], 0, set()
     for statement, adapt in about.statements:
-        reason = _tried(statement, adapt(function), seed, draws)
+        watched = Watched(function)
+        reason = _tried(statement, adapt(watched), seed, draws)
+        if reason is not None and watched.hint not in reason:
+            reason += watched.hint
         failed += reason is not None
         lines.append(_line(statement, "As above." if reason in said else reason))
         said |= {reason} - {None}
@@ -155,7 +160,7 @@ def _stumble(error):
         return text + f"It was raised in line {own[-1].lineno} of `{own[-1].name}`."
     return text + (
         "It was raised when the answer was looked at: does the function return what its first line "
-        "promises, in that order and with that shape, and not None?"
+        "promises, in that order and with that shape?"
     )
 
 

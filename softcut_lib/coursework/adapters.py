@@ -25,10 +25,20 @@ def labels_of(function):
         found = []
         for k in range(len(scores)):
             answer = function(scores[k : k + 1], [w[k : k + 1] for w in weights])
-            found.append(torch.as_tensor(answer[1] if isinstance(answer, tuple) else answer))
+            answer = answer[1] if isinstance(answer, tuple) else answer
+            found.append(_labels(answer, scores))
         return torch.cat(found)
 
     return cut
+
+
+def _labels(answer, scores):
+    """An answer as the labels of one image, refused if it is not shaped like its scores."""
+    labels, expected = torch.as_tensor(answer), (1, *scores.shape[1:])
+    assert labels.shape == expected, (
+        f"labels must have the shape of the scores, {expected}, got {tuple(labels.shape)}"
+    )
+    return labels
 
 
 def flow_of(function):
@@ -39,7 +49,7 @@ def flow_of(function):
             function(scores[k : k + 1], [w[k : k + 1] for w in weights]) for k in range(len(scores))
         ]
         values = torch.tensor([float(value) for value, _ in answers], dtype=torch.float64)
-        return values, torch.cat([torch.as_tensor(labels) for _, labels in answers])
+        return values, torch.cat([_labels(labels, scores) for _, labels in answers])
 
     return flow
 

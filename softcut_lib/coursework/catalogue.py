@@ -128,7 +128,11 @@ CHECKS = {
     ),
     "v_cycle": Check(
         "(system, r (1, L, h, w)) -> V r (1, L, h, w)",
-        plain(multigrid.cycle_is_symmetric, multigrid.cycle_contracts),
+        plain(
+            multigrid.cycle_is_symmetric,
+            multigrid.cycle_contracts,
+            multigrid.cycle_carries_the_level,
+        ),
     ),
     # IV. Other differentiable cuts
     "isotonic": Check("(y (n,)) -> x (n,)", plain(variation.isotonic_is_the_nearest)),

@@ -57,6 +57,7 @@ def interactive_cut(image, seeds, *, method="soft-cut", sigma=0.05, strength=50.
     if isinstance(color, bool) or not isinstance(color, int | float) or not 0 <= color < 1e6:
         raise ValueError(f"color must be a number of at least 0, got {color!r}")
     _check_marks(seeds, image)
+    check.positive_number("strength", strength)
     weights = image_weights(image, sigma=sigma, scale=strength)
     # a walk must be able to leave every pixel, or parts without seeds have no answer
     weights = [w.clamp_min(1e-6 * strength) for w in weights]

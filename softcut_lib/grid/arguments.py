@@ -19,6 +19,7 @@ def fit_weights(weights, offsets, grid):
     weights = tuple(weights)
     if not weights:
         raise ValueError("weights must hold at least one edge tensor, got an empty list")
+    one_per_axis(weights, offsets)
     if offsets is None:
         offsets = axis_offsets(len(weights) if grid is None else len(grid))
     for offset in offsets:
@@ -65,11 +66,28 @@ def fit_weights(weights, offsets, grid):
             swapped = tuple(n + abs(o) for n, o in zip(arrived[1], offsets[0], strict=True))
             if arrived[0] == edge_shape(swapped, offsets[1]):
                 hint = "they look swapped: " + hint
+        if arrived[wrong] == grid:
+            hint = (
+                "one number per pixel and direction becomes edges by crop_edges(maps, offsets), "
+                "maps (B, len(offsets), *grid)"
+            )
         raise ValueError(
             f"weights[{wrong}] must end in {shapes[wrong]} for offset {offsets[wrong]} on the grid "
             f"{grid}, got shape {tuple(weights[wrong].shape)}; {hint}"
         )
     return weights, offsets, grid
+
+
+def one_per_axis(weights, offsets):
+    """Refuse more edge tensors than there can be axes, where no offsets say where they lead."""
+    if offsets is not None or not weights or not isinstance(weights[0], torch.Tensor):
+        return
+    if len(weights) > weights[0].dim():  # its batch axis may be what is missing
+        raise ValueError(
+            f"weights must hold one tensor per axis of the grid where offsets is None, got "
+            f"{len(weights)} tensors, the first of shape {tuple(weights[0].shape)}; say where they "
+            "lead, in 2-D offsets=axis_offsets(2) + diagonal_offsets(2), or drop the others"
+        )
 
 
 def fit_ground(ground, reference, batch, grid):

@@ -7,6 +7,7 @@ looked at wherever the solve runs.
 import torch
 
 from softcut_lib import _checks as checks
+from softcut_lib.grid.arguments import one_per_axis
 from softcut_lib.grid.system import GridSystem
 
 
@@ -38,6 +39,7 @@ def widen(tensor):
 def check_shapes(scores, ground, weights, offsets):
     """Refuse what does not fit together; the offsets, filled in."""
     checks.floating("scores", scores)
+    one_per_axis(weights, offsets)
     dim = len(weights) if offsets is None else len(offsets[0]) if len(offsets) else 1
     if scores.dim() != dim + 2:
         raise ValueError(
@@ -50,9 +52,10 @@ def check_shapes(scores, ground, weights, offsets):
         raise ValueError("weights must hold at least one edge tensor, got an empty list")
     checks.same_kind("weights[0]", weights[0], "scores", scores)
     if weights[0].dim() and weights[0].shape[0] != scores.shape[0]:
+        advice = f"; repeat them, w.expand({scores.shape[0]}, *w.shape[1:])"
         raise ValueError(
             f"weights must have the batch size of scores, {scores.shape[0]}, got "
-            f"{weights[0].shape[0]}"
+            f"{weights[0].shape[0]}{advice if weights[0].shape[0] == 1 else ''}"
         )
     system = GridSystem(weights, offsets=offsets, ground=ground, grid=scores.shape[2:], check=False)
     if system.labels not in (None, scores.shape[1]):

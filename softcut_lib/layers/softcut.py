@@ -16,6 +16,7 @@ from softcut_lib import _checks as checks
 from softcut_lib.layers import arguments, batching, operator
 from softcut_lib.layers.passes import answer, gradients
 from softcut_lib.solvers.conjugate import CG
+from softcut_lib.solvers.interface import is_solver
 
 
 def soft_cut(
@@ -67,10 +68,17 @@ def soft_cut(
     solver = CG() if solver is None else solver
     if operator.recording(scores):
         return operator.record(scores, ground, weights, offsets, solver, adjoint, log, check)
+    _are_solvers(solver, adjoint)
     solver = _Kept(solver)
     adjoint = solver if adjoint is None else _Kept(adjoint)
     run = _Run(offsets, solver, adjoint, log, "forward", check)
     return _SoftCut.apply(scores, ground, run, *weights)
+
+
+def _are_solvers(solver, adjoint):
+    for name, value in (("solver", solver), ("adjoint", adjoint)):
+        if value is not None:
+            is_solver(name, value)
 
 
 class _Kept:
@@ -145,7 +153,7 @@ class SoftCut(nn.Module):
         ground: a positive number, the same at every pixel; 1 in the thesis.
 
     Raises:
-        ValueError: ground is not a positive number.
+        ValueError, TypeError: ground is not a positive number, solver or adjoint no solver.
 
     Source: thesis, section 2.
 
@@ -166,6 +174,7 @@ class SoftCut(nn.Module):
         self.solver, self.adjoint, self.log, self.check = solver, adjoint, log, check
         if ground is not None:
             checks.positive_number("ground", ground)
+        _are_solvers(solver, adjoint)
 
     def forward(self, scores, weights):
         ground = self.ground

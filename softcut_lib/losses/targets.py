@@ -121,7 +121,10 @@ def _labels_in_range(name, count, labels, ignore_index):
     low, high = (int(v) for v in torch.aminmax(labels))
     if low < 0 or high > highest:
         kind = "one map: background 0, foreground 1" if count == 1 else f"{count} maps"
+        advice = "remap them, or mark them void"
+        if low < 0 and name == "target":
+            advice = f"pass ignore_index={low} if that is your void, else remap them"
         raise ValueError(
             f"{name} must hold labels 0..{highest} ({kind}) or {ignore_index} for void, "
-            f"got labels from {low} to {high}; remap them, or mark them void"
+            f"got labels from {low} to {high}; {advice}"
         )

@@ -54,7 +54,7 @@ def solve(system, rhs, solver=None):
         differentiable form is `soft_cut`.
 
     Raises:
-        ValueError, TypeError: rhs does not fit the system.
+        ValueError, TypeError: rhs does not fit the system, or solver is none.
         A `ConvergenceWarning` is issued where the solver missed its tolerance.
 
     Source: thesis, eq. 14.
@@ -70,11 +70,23 @@ def solve(system, rhs, solver=None):
         from softcut_lib.solvers.conjugate import CG
 
         solver = CG()
+    is_solver("solver", solver)
     fits(system, rhs)
     with torch.no_grad():
         x, info = solver(system, rhs)
     warn_unless_converged(solver, info, "solve")
     return x, info
+
+
+def is_solver(name, value):
+    """Refuse what cannot be called as ``value(system, rhs)``, a class among it."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be a solver, got a class; make one of it, {value.__name__}()")
+    if not callable(value):
+        raise TypeError(
+            f"{name} must be a solver, such as CG() or Multigrid(), or a function (system, rhs) -> "
+            f"(x, info), got {value!r}"
+        )
 
 
 def fits(system, rhs):

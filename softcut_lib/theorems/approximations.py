@@ -17,7 +17,7 @@ def _kernel(a, b):
 
 
 def landmarks_speak_for_all(nystrom, *, generator, count=25, landmarks=5):
-    """Rows of landmarks are exact, W is symmetric and psd, and with all points it is the kernel.
+    """Landmarks' rows are exact, W is symmetric, psd, of their rank; with all points the kernel.
 
     ``nystrom(features (N, d), landmarks (M,) long, maps (N, L)) -> (N, L)``.
     """
@@ -37,6 +37,11 @@ def landmarks_speak_for_all(nystrom, *, generator, count=25, landmarks=5):
     assert gap <= 1e-8, f"C A^-1 C' is symmetric, W and W' differ by {gap:.3g}"
     least = float(torch.linalg.eigvalsh(W)[0])
     assert least >= -1e-8, f"C A^-1 C' is positive semidefinite, an eigenvalue is {least:.3g}"
+    spectrum = torch.linalg.svdvals(W)
+    assert spectrum[landmarks] <= 1e-6 * spectrum[0], (
+        f"{landmarks} landmarks leave W the rank {landmarks}, got more: every pair of points must "
+        "be joined through the landmarks, not by the whole kernel"
+    )
     few = points[:6]
     W = nystrom(few, torch.randperm(6, generator=generator), unit[:6, :6])
     gap = float((W - _kernel(few, few)).abs().max())

@@ -6,6 +6,7 @@ AssertionError that says what was expected and the likely reason.
 
 from itertools import combinations, product
 
+import networkx as nx
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -197,19 +198,19 @@ def all_labelled_is_cross_entropy(partial_cross_entropy, *, generator):
 
 def partial_is_unbiased(partial_cross_entropy, *, generator):
     """Averaged over every way to reveal k pixels, the partial loss is the full one, exactly."""
-    logits, target = _example(generator, (1, 1, 6))
+    logits, target = _example(generator, (2, 1, 3))
     full = partial_cross_entropy(logits, target)
     for count in (1, 2, 3):
         values = []
         for seen in combinations(range(6), count):
             revealed = torch.full_like(target, 255)
-            revealed[:, list(seen)] = target[:, list(seen)]
+            revealed.view(-1)[list(seen)] = target.view(-1)[list(seen)]
             values.append(partial_cross_entropy(logits, revealed))
         _equal(
             torch.stack(values).mean(),
             full,
             f"over all {len(values)} ways to reveal {count} of 6 pixels the mean must be the full "
-            "loss; is it divided by the number of labelled pixels, not of all?",
+            "loss; is it divided by the number of labelled pixels, those of the whole batch?",
         )
 
 
@@ -241,7 +242,7 @@ def dice_and_iou_agree(dice_loss, mean_iou, *, generator):
 
 
 def figures_are_counted(count_figures, *, generator):
-    """Separate squares count one each, corners join, and nothing counts nothing."""
+    """Separate squares count one each, corners join, random masks as graphs do, nothing is 0."""
     number = int(torch.randint(2, 6, (1,), generator=generator, device=generator.device))
     mask = torch.zeros(1, 1, 8, 4 * number, dtype=torch.bool)
     assert int(count_figures(mask)) == 0, "an empty mask has no figure"
@@ -252,6 +253,20 @@ def figures_are_counted(count_figures, *, generator):
     mask[..., 4, 2] = True  # touches the first square's corner only
     got = int(count_figures(mask))
     assert got == number, f"pixels that touch at a corner are one figure, got {got} for {number}"
+    for share in (0.2, 0.3, 0.4, 0.5):
+        mask = torch.rand(1, 1, 8, 9, generator=generator, device=generator.device) < share
+        pixels = {tuple(pixel) for pixel in mask[0, 0].nonzero().tolist()}
+        joined = nx.Graph((p, p) for p in pixels)
+        joined.add_edges_from(p for p in product(pixels, pixels) if _apart(*p) == 1)
+        expected, got = nx.number_connected_components(joined), int(count_figures(mask))
+        assert got == expected, (
+            f"a random mask of 8 x 9 pixels has {expected} figures, got {got}: is every pixel of "
+            "a figure reached, whichever way it winds, and nothing beyond the border?"
+        )
+
+
+def _apart(p, q):
+    return max(abs(p[0] - q[0]), abs(p[1] - q[1]))
 
 
 def overlap_is_counted(iou, *, generator):

@@ -4,6 +4,7 @@ With P from coarse to fine, A_c = P' A P and V one V-cycle:
 
     x' V y = y' V x,  x' V x > 0        so that V preconditions conjugate gradients,
     ||x - V A x||_A < ||x||_A           a cycle by itself brings every error closer,
+    V A 1 = 1 nearly                    of soldered circuits, where little leaks to the ground,
     the number of steps does not grow   with the size of a homogeneous grid.
 
 Things under test: a function ``coarsen(system)``, a function ``cycle(system, r) -> V r``, a solver.
@@ -57,6 +58,23 @@ def cycle_contracts(cycle, *, generator, grid=(6, 5), offsets=None, contrast=3.0
     assert factor.max() < 1, (
         f"one cycle multiplies some error by {factor.max():.3f} in the A-norm; it must be below 1: "
         "does the smoother overshoot, or does the coarse circuit lack links?"
+    )
+
+
+def cycle_carries_the_level(cycle, *, generator, grid=(6, 5), offsets=None, contrast=3.0):
+    """Where hardly anything leaks to ground, soldered circuits find what all pixels share at once.
+
+    Smoothing alone cannot: it is the coarse circuits that carry what is the same everywhere.
+    """
+    system = _random_system(grid, offsets, generator, contrast)
+    ground = torch.full_like(system.ground, 1e-9)
+    system = GridSystem(system.weights, offsets=system.offsets, ground=ground, grid=grid)
+    x = cycle(system, ground[:, None])  # A 1 is the ground
+    far = (x - 1).abs().amax()
+    assert far <= 0.01, (
+        f"where all pixels should have 1 V, one cycle leaves an error of {far:.3g} V: is the rest "
+        "added up (not averaged) over each node, and the node's answer given to each of its "
+        "pixels and added?"
     )
 
 

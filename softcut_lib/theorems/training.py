@@ -46,17 +46,18 @@ def reveal_is_fair(reveal, *, generator, fraction=0.02, draws=60):
     """Hiding labels keeps each with the same probability, changes none, and never hides all.
 
     Args:
-        reveal: function (target (1, h, w) long, fraction, generator=...) -> target with 255 hidden.
+        reveal: function (target (B, h, w) long, fraction, generator=...) -> target with 255 hidden.
         generator: of the target.
         fraction: probability of keeping a pixel.
         draws: how often the law of large numbers is asked.
     """
-    target = torch.randint(0, 2, (1, 40, 50), generator=generator)
+    target = torch.randint(0, 2, (2, 40, 50), generator=generator)
     kept = []
     for seed in range(draws):
         seen = reveal(target, fraction, generator=torch.Generator().manual_seed(seed))
         again = reveal(target, fraction, generator=torch.Generator().manual_seed(seed))
         assert torch.equal(seen, again), "the draw must depend on the generator alone"
+        assert seen.dtype == target.dtype, f"labels must stay {target.dtype}, got {seen.dtype}"
         assert bool(((seen == target) | (seen == 255)).all()), (
             "a revealed pixel must keep its label and a hidden one become 255"
         )
@@ -65,6 +66,17 @@ def reveal_is_fair(reveal, *, generator, fraction=0.02, draws=60):
     spread = (fraction * (1 - fraction) / (draws * target.numel())) ** 0.5
     assert abs(share - fraction) < 5 * spread, (
         f"a share of {float(share):.4g} of the pixels is revealed, {fraction:.4g} was asked for"
+    )
+    assert any(not torch.equal(kept[0], other) for other in kept), (
+        "generators of different seeds reveal the same pixels: is another one made inside?"
+    )
+    both = torch.stack(kept).all(1).double().mean()
+    assert both < 4 * fraction**2, "the images of a batch must each draw pixels of their own"
+    counts = torch.stack(kept).double().sum((1, 2, 3))
+    ratio = float(counts.var() / (target.numel() * fraction * (1 - fraction)))
+    assert 0.3 < ratio < 2.2, (
+        f"the number of revealed pixels varies {ratio:.2g} times as much as that of independent "
+        "pixels: is a fixed number drawn, or whole groups of pixels together?"
     )
     halves = [torch.stack(kept)[..., part].double().mean() for part in (slice(25), slice(25, 50))]
     assert abs(halves[0] - halves[1]) < 10 * spread, (

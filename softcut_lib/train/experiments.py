@@ -131,8 +131,12 @@ def run(
         raise ValueError(
             "precision: 16-mixed needs a GPU (device='cuda'); on the CPU take bf16-mixed"
         )
-    for name, value in (("devices", devices), ("accumulate", accumulate)):
+    counts = {"devices": devices, "accumulate": accumulate}
+    for name, value in (counts | ({} if threads is None else {"threads": threads})).items():
         check.positive_integer(name, value)
+    for name, value in (("seed", seed), ("workers", workers)):
+        if value < 0:
+            raise ValueError(f"{name} must be an integer of at least 0, got {value}")
     how = Resources(device, devices, precision, accumulate, threads, workers, progress)
     options = {
         "optimizer": settings.optimizer,

@@ -63,6 +63,21 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
         temporary.unlink(missing_ok=True)  # a disk that is full should not stay fuller
 
 
+def refuse_unwritable(name: str, path: str | os.PathLike) -> None:
+    """Refuse, before hours of work, a file that could not be written after them.
+
+    Raises:
+        ValueError: path is a folder, or its folder cannot be made or written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{name}: {path} is a folder; name the file to write in it")
+    there = next(above for above in path.absolute().parents if above.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "may not be written to" if there.is_dir() else "is no folder"
+        raise ValueError(f"{name}: {path} cannot be written, {there} {why}; name another place")
+
+
 def write_json(path: str | os.PathLike, value) -> None:
     """Write JSON atomically. Infinite or undefined numbers are refused, as JSON has none."""
     text = json.dumps(value, indent=1, allow_nan=False)
@@ -102,9 +117,11 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch's text advises to run its code
+            reason = "no tensors and plain values"
         raise ValueError(
-            f"{path}: the checkpoint is damaged and cannot be read ({reason}); delete this file "
-            "and start the run again with --overwrite, or restore it from a copy"
+            f"{path}: no checkpoint, or a damaged one, and cannot be read ({reason}); if it is a "
+            "run's, delete it and start the run again with --overwrite, or restore it from a copy"
         ) from None
     if not isinstance(state, dict) or "state_dict" not in state:
         raise ValueError(f"{path}: this file is no checkpoint of a softcut run (no 'state_dict')")

@@ -69,6 +69,8 @@ def trained_model(name: str | os.PathLike):
     path = Path(name)
     if path.suffix != ".safetensors":
         path = FOLDER / f"{name}.safetensors"
+    if not path.is_file() and path == Path(name):
+        raise ValueError(f"{path}: there is no such file")
     if not path.is_file():
         raise ValueError(
             f"name must be one of {', '.join(trained_models())} or a .safetensors file, got "

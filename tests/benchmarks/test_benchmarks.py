@@ -235,7 +235,18 @@ def test_what_there_was_no_time_for_is_named(tmp_path, monkeypatch, capsys):
     assert part["part"] == "contrast" and part["reason"] == row["reason"]
 
 
-@pytest.mark.parametrize("words", [["--sizes", "64"], ["--solvers", "magic"], ["--weights", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sizes", "64"],
+        ["--sizes", "0x8"],
+        ["--batches", "0"],
+        ["--threads", "-2"],
+        ["--output", str(ROOT / "book")],
+        ["--solvers", "magic"],
+        ["--weights", "x"],
+    ],
+)
 def test_a_wrong_choice_is_refused(words, capsys):
     with pytest.raises(SystemExit):
         command.parse(words)

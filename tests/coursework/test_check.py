@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import networkx as nx
+import numpy as np
 import pytest
 import torch
 
@@ -48,13 +50,14 @@ def test_it_says_what_failed_and_why(capsys):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda y: None, "does the function return what its first line promises"),
+        (lambda y: None, "returned None: does it end in a `return`?"),
+        (lambda y: "no", "does the function return what its first line promises"),
         (lambda y: y.nonsense, "It was raised in line"),
         (lambda y: 1 / 0, "ZeroDivisionError"),
         (lambda y: torch.stack(3), "of `<lambda>`"),
         (lambda: 0, "takes 0 positional arguments"),
     ],
-    ids=["nothing", "attribute", "division", "in torch", "arguments"],
+    ids=["nothing", "a word", "attribute", "division", "in torch", "arguments"],
 )
 def test_an_error_in_the_function_is_told_with_its_place(function, words, capsys):
     assert not check("isotonic", function)
@@ -136,3 +139,110 @@ def test_it_needs_the_plain_package_alone():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0 and run.stdout.endswith("True\n"), run.stderr
+
+
+def said(capsys):
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_function_must_leave_its_input_as_it_is(capsys):
+    """Also where the answer itself is right: what was given would be wrong from then on."""
+
+    def reveal(target, fraction, *, generator):
+        target[torch.rand(target.shape, generator=generator) >= fraction] = 255
+        return target
+
+    def eliminate(circuit, node):
+        left = sc.star_mesh(circuit, node)
+        circuit.remove_node(node)
+        return left
+
+    def current_fed(x, weights):
+        answer = sc.GridSystem(weights) @ x
+        weights[1].zero_()
+        return answer
+
+    for name, function, changed in (
+        ("reveal", reveal, "`target`"),
+        ("eliminate", eliminate, "`circuit`"),
+        ("current_fed", current_fed, "`weights[1]`"),
+    ):
+        assert not check(name, function)
+        assert f"the function changed {changed}, which it was given" in said(capsys)
+
+
+def test_rounding_is_told_from_a_mistake(capsys):
+    """A right answer in float32, as torch.tensor makes it from numbers, is told what is wrong."""
+    assert not check("cut_energy", lambda *given: torch.tensor(sc.cut_energy(*given).tolist()))
+    printed = said(capsys)
+    assert "The answer is torch.float32, what the function was given torch.float64" in printed
+    assert not check("cut_energy", lambda *given: 2 * sc.cut_energy(*given))
+    assert "float32" not in said(capsys)
+
+
+def test_labels_of_another_shape_are_refused_for_their_shape(capsys):
+    answers = (lambda s, w: sc.min_cut(s, w)[0, 0], lambda s, w: sc.min_cut(s, w)[0])
+    for squeezed in answers:
+        assert not check("brute_force", squeezed)
+        assert "must have the shape of the scores, (1, 1, 2, 4), got" in said(capsys)
+    assert not check("max_flow", lambda s, w: (0.0, sc.min_cut(s, w).flatten()))
+    assert "must have the shape of the scores, (1, 1, 5, 6), got (30,)" in said(capsys)
+
+
+def test_the_image_that_differs_is_shown(capsys):
+    def first_weights(labels, scores, weights):
+        return sc.cut_energy(labels, scores, [w[:1].expand_as(w) for w in weights])
+
+    assert not check("cut_energy", first_weights)
+    assert "for image 1, got" in said(capsys)
+
+
+def test_right_answers_of_another_form_pass(capsys):
+    """What a student may also write: other formulas, other types, derivatives by autograd."""
+
+    def dice(prob, target, *, squared):
+        with torch.enable_grad():
+            p = prob.detach().clone().requires_grad_()
+            sizes = (p * p if squared else p).sum() + target.sum()
+            loss = 1 - 2 * (p * target).sum() / sizes
+            return loss.item(), torch.autograd.grad(loss, p)[0]
+
+    def cg_step(product, x, r, p):
+        step = (r * p).sum() / (p * product(p)).sum()
+        rest = r - step * product(p)
+        back = (rest * product(p)).sum() / (p * product(p)).sum()
+        return x + step * p, rest, rest - back * p
+
+    def effective_resistance(circuit, a, b):
+        nodes = list(circuit)
+        laplacian = nx.laplacian_matrix(circuit, nodes, weight="conductance").toarray()
+        across = np.isin(np.arange(len(nodes)), nodes.index(a)) * 1.0
+        across[nodes.index(b)] -= 1
+        return across @ np.linalg.pinv(laplacian) @ across
+
+    def partial_cross_entropy(logits, target):
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        return torch.nn.functional.cross_entropy(logits, target, ignore_index=255)
+
+    def nystrom(features, landmarks, maps):
+        kernel = lambda a, b: (-(a[:, None] - b).square().sum(-1) / 2).exp()  # noqa: E731
+        chosen = features[landmarks]
+        inverse = torch.linalg.inv(kernel(chosen, chosen))
+        return kernel(features, chosen) @ inverse @ kernel(chosen, features) @ maps
+
+    def reveal(target, fraction, *, generator):
+        seen = torch.bernoulli(torch.full(target.shape, fraction), generator=generator).bool()
+        for image in seen:  # one pixel of each image, which is more than was asked
+            image[0, 0] |= ~image.any()
+        return target.where(seen, torch.tensor(255))
+
+    def max_flow(scores, weights):
+        value, labels = sc.max_flow(scores, weights)
+        return np.float64(value), labels.numpy()
+
+    for function in (
+        dice, cg_step, effective_resistance, partial_cross_entropy, nystrom, reveal, max_flow,
+    ):  # fmt: skip
+        for seed in (0, 5):
+            assert check(function.__name__, function, seed=seed), capsys.readouterr().out

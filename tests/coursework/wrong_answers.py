@@ -1,4 +1,4 @@
-"""Three plausible mistakes for each graded function, as edits of its solution.
+"""Three or more plausible mistakes for each graded function, as edits of its solution.
 
 name: ((what goes wrong, text of the solution, text in its place), ...)
 """
@@ -39,6 +39,11 @@ WRONG = {
     "least_energy_slopes": (
         ("sign flipped", "return sure - doubtful", "return doubtful - sure"),
         ("pixels that pay nothing count", "(labels & (scores < 0))", "labels"),
+        (
+            "edges with a sign",
+            "C = (labels[:, 0, 1:] != labels[:, 0, :-1]).to(scores.dtype)",
+            "C = labels[:, 0].to(scores.dtype).diff(dim=1)",
+        ),
         (
             "last row of edges ignored",
             "return sure",
@@ -109,6 +114,16 @@ WRONG = {
         ("sign of the correction", "x + hand_out", "x - hand_out"),
         ("no damping", "0.7 /", "1.3 /"),
         ("no smoothing after it", "return x + damped * (r - system @ x)", "return x"),
+        (
+            "smoothing alone",
+            "    x = x + hand_out(v_cycle(system.coarsen(), rest), system.grid)\n",
+            "",
+        ),
+        (
+            "a mean for a sum, both ways alike",
+            "v_cycle(system.coarsen(), rest)",
+            "v_cycle(system.coarsen(), rest) / 4",
+        ),
     ),
     # IV
     "isotonic": (
@@ -176,6 +191,7 @@ WRONG = {
             "count = {tuple(pixel) for pixel in mask.nonzero().tolist()}, 0",
             "count = {tuple(pixel) for pixel in mask.nonzero().tolist()}, 1",
         ),
+        ("looks downwards only", "for a in (-1, 0, 1) for b", "for a in (0, 1) for b"),
         (
             "pixels instead of figures",
             "            front += near\n",
@@ -189,6 +205,22 @@ WRONG = {
             "last columns never seen",
             "    if not seen",
             "    seen[..., 25:] = False\n    if not seen",
+        ),
+        (
+            "a generator of its own",
+            "(target.shape, generator=generator)",
+            "(target.shape, generator=torch.Generator().manual_seed(0))",
+        ),
+        (
+            "the same pixels in all images",
+            "(target.shape, generator=generator)",
+            "(target.shape[1:], generator=generator).expand(target.shape)",
+        ),
+        (
+            "a fixed number of pixels",
+            "torch.rand(target.shape, generator=generator) < fraction",
+            "(torch.rand(target.numel(), generator=generator).argsort().argsort()"
+            " < fraction * target.numel()).view(target.shape)",
         ),
     ),
     # VI
@@ -206,6 +238,11 @@ WRONG = {
         ("sign of the exponent", "A = torch.exp(-torch", "A = torch.exp(torch"),
         ("factor 1/2 missing", ".square() / 2", ".square()"),
         ("landmarks not divided out", "torch.linalg.solve(A, C.T @ maps)", "C.T @ maps"),
+        (
+            "the whole kernel",
+            "C @ torch.linalg.solve(A, C.T @ maps)",
+            "torch.exp(-torch.cdist(features, features).square() / 2) @ maps",
+        ),
     ),
     "line_filter": (
         ("shares exchanged", "(0, k, (1 - share) * values)", "(0, k, share * values)"),
@@ -220,6 +257,11 @@ WRONG = {
             "own.squeeze(1)[known].sum() / known.numel()",
         ),
         ("void counts as label 0", "own.squeeze(1)[known]", "own.squeeze(1)"),
+        (
+            "mean of the images' means",
+            "own.squeeze(1)[known].mean()",
+            "torch.stack([o[k].mean() for o, k in zip(own.squeeze(1), known)]).mean()",
+        ),
     ),
     "absent_labels": (
         ("named instead of absent", "if k not in named]", "if k in named]"),

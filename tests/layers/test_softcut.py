@@ -233,6 +233,31 @@ REFUSALS = {
     ),
     "no label axis": (lambda p, w: sc.soft_cut(p[:, 0], w), ValueError, r"scores\[:, None\]"),
     "batch": (lambda p, w: sc.soft_cut(p[:1], w), ValueError, "batch size of scores, 1, got 2"),
+    "one image's weights": (
+        lambda p, w: sc.soft_cut(p, [t[:1] for t in w]),
+        ValueError,
+        r"got 1; repeat them, w.expand\(2, \*w.shape\[1:\]\)",
+    ),
+    "maps for edges": (
+        lambda p, w: sc.soft_cut(p, [p[:, 0].exp(), p[:, 0].exp()]),
+        ValueError,
+        r"becomes edges by crop_edges\(maps, offsets\)",
+    ),
+    "diagonals without offsets": (
+        lambda p, w: sc.soft_cut(p, [*w, w[0], w[0]]),
+        ValueError,
+        "one tensor per axis of the grid where offsets is None, got 4 .*diagonal_offsets",
+    ),
+    "a class of solvers": (
+        lambda p, w: sc.soft_cut(p, w, solver=sc.Multigrid),
+        TypeError,
+        r"solver must be a solver, got a class; make one of it, Multigrid\(\)",
+    ),
+    "a word for a solver": (
+        lambda p, w: sc.SoftCut(adjoint="cg"),
+        TypeError,
+        r"adjoint must be a solver, such as CG\(\).*got 'cg'",
+    ),
     "empty": (
         lambda p, w: sc.soft_cut(p[:, :0], w),
         ValueError,

@@ -167,6 +167,7 @@ def test_function_transforms(loss, generator):
         ({"from_logits": False, "logits": torch.full((1, 1, 2, 2), 3.0)}, ValueError, "sigmoid"),
         ({"target": torch.zeros(1, 2, 2).int()}, TypeError, r"call \.long\(\)"),
         ({"target": torch.full((1, 2, 2), 7)}, ValueError, "0..1"),
+        ({"target": torch.full((1, 2, 2), -100)}, ValueError, "pass ignore_index=-100"),
         ({"eps": -1e-7}, ValueError, "eps"),
         ({"reduction": "average"}, ValueError, "reduction"),
     ],

@@ -44,6 +44,13 @@ def test_cycles_are_symmetric_and_contract_at_any_contrast(contrast, grid, name,
         promise(CYCLES[name].precondition, generator=generator, grid=grid, contrast=contrast)
 
 
+@every_grid
+def test_one_cycle_of_soldered_circuits_carries_the_level(kind, generator):
+    grid, offsets = GRIDS[kind]
+    cycle = CYCLES["soldered"].precondition
+    multigrid.cycle_carries_the_level(cycle, generator=generator, grid=grid, offsets=offsets)
+
+
 @pytest.mark.parametrize("name", ["fused", "torch"])
 def test_steps_stay_the_same_on_larger_grids(name):
     multigrid.steps_do_not_grow(CYCLES[name])
@@ -90,6 +97,14 @@ def test_wrong_cycles_are_refused(generator):
     def goes_uphill(system, r):
         return -right(system, r)
 
+    def smooths_alone(system, r):
+        x = 0.7 * r / system.diagonal()
+        return x + 0.7 * (r - system @ x) / system.diagonal()
+
+    multigrid.cycle_is_symmetric(smooths_alone, generator=generator)
+    multigrid.cycle_contracts(smooths_alone, generator=generator)
+    with pytest.raises(AssertionError, match="should have 1 V, one cycle leaves an error of 1 V"):
+        multigrid.cycle_carries_the_level(smooths_alone, generator=generator)
     with pytest.raises(AssertionError, match="V must be symmetric"):
         multigrid.cycle_is_symmetric(smooths_once, generator=generator)
     with pytest.raises(AssertionError, match="in the A-norm"):

@@ -46,6 +46,14 @@ def test_void_is_left_out(metric, labels, generator):
     torch.testing.assert_close(metric(prob, target), whole.mean())
 
 
+def test_accuracy_by_hand():
+    """One map against its threshold, where 0.5 is not above 0.5; several by the largest."""
+    one = torch.tensor([[[0.9, 0.5, 0.4, 0.1]]])
+    assert sc.accuracy(one, torch.tensor([[1, 0, 1, 255]])) == pytest.approx(2 / 3)
+    three = torch.tensor([[[0.4, 0.2, 0.1, 0.3], [0.3, 0.5, 0.2, 0.3], [0.3, 0.3, 0.7, 0.4]]])
+    assert sc.accuracy(three, torch.tensor([[0, 1, 2, 0]])) == 0.75
+
+
 def test_metrics_take_masks_and_do_not_track(generator):
     prob = torch.rand(2, 1, 6, 6, generator=generator, requires_grad=True)
     target = torch.randint(0, 2, (2, 6, 6), generator=generator)

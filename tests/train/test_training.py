@@ -258,6 +258,21 @@ def test_the_best_network_is_tested_and_can_be_loaded():
     assert iou == pytest.approx(record["test"]["iou"], abs=1e-6)
 
 
+def test_the_best_network_is_tested_where_it_is_not_the_last(monkeypatch, tmp_path):
+    class Reversed(RevealedPixels):
+        """Trains as ever, but the network that is best is the one that has learned least."""
+
+        def evaluation(self, prediction, target):
+            return -super().evaluation(prediction, target)
+
+    one, three = (train(model="plain", epochs=n, runs=tmp_path)["test"]["loss"] for n in (1, 3))
+    reversed_ = Experiment(**{**TINY.__dict__, "objective": Reversed(0.05)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", reversed_)
+    record = train(model="plain")
+    assert record["best_epoch"] == 0 and len(record["history"]) == EPOCHS
+    assert [-loss for loss in record["test"]["loss"]] == one != three
+
+
 def test_finished_runs_are_not_repeated_and_others_not_overwritten(monkeypatch):
     first = train(epochs=1)
     kill_at(monkeypatch, 0)
@@ -452,6 +467,24 @@ def test_a_run_can_be_decoded_by_the_minimum_cut():
     assert cut["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-4)
     plain = train(model="plain", progress=False)
     assert retested(plain, TINY, decode="min_cut") is None
+
+
+def test_how_strong_a_decoder_is_no_test_image_says():
+    """The share of foreground stands in for the metric: it tells whose images were looked at."""
+    from softcut_lib.train.decoding import retested
+
+    def one_to_validate(split, scale=1.0):
+        return items(split)[: 1 if split == "val" else 3]
+
+    changed = {
+        "data": {"squares": Data("bright squares", one_to_validate)},
+        "metric": lambda prob, target: target.float().mean(),
+        "strengths": (1.0, 2.0),
+    }
+    found = retested(train(), Experiment(**{**TINY.__dict__, **changed}), decode="min_cut")
+    share = float(items("val")[0]["target"].float().mean())
+    assert found["strength"] == {"strengths": [1.0, 2.0], "val": [share] * 2, "chosen": 1.0}
+    assert len(found["test"]["iou"]) == 3
 
 
 @pytest.mark.parametrize("model", list(experiments.EXPERIMENTS["horses"].models))

@@ -46,14 +46,25 @@ def room_of(path):
 def imports(path, *, top_level=False):
     """Dotted names that a file imports; a public name counts as its home module."""
     tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level else ast.walk(tree)
-    for node in nodes:
+    for node in outside_functions(tree) if top_level else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module
+            if node.level:  # from .edges, from ..grid
+                package = path.relative_to(ROOT.parent).with_suffix("").parts[: -node.level]
+                module = ".".join([*package, *filter(None, [node.module])])
             for alias in node.names:
-                home = sc._HOME.get(alias.name) if node.module == "softcut_lib" else None
-                yield f"softcut_lib.{home}" if home else f"{node.module}.{alias.name}"
+                home = sc._HOME.get(alias.name) if module == "softcut_lib" else None
+                yield f"softcut_lib.{home}" if home else f"{module}.{alias.name}"
+
+
+def outside_functions(tree):
+    """What runs when a file is loaded, also below `if`, `try` and `class`."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield node
+            yield from outside_functions(node)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
@@ -64,6 +75,24 @@ def test_arrows_point_one_way(path):
     reached = {name.split(".")[1] for name in imports(path) if name.startswith("softcut_lib.")}
     extra = reached - ARROWS[room] - {room, "_checks"}
     assert not extra, f"{room} must not import from {sorted(extra)}"
+
+
+def test_every_way_to_import_is_seen(tmp_path, monkeypatch):
+    """... relative ones, and those below a condition."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path / "softcut_lib")
+    file = tmp_path / "softcut_lib" / "grid" / "some.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "from .edges import jump\nfrom ..show import images\nfrom .. import train\n"
+        "from softcut_lib import soft_cut\n"
+        "try:\n    import monai\nexcept ImportError:\n    def f():\n        import tqdm\n"
+    )
+    loaded = {
+        "softcut_lib.grid.edges.jump", "softcut_lib.show.images", "softcut_lib.train",
+        f"softcut_lib.{sc._HOME['soft_cut']}", "monai",
+    }  # fmt: skip
+    assert set(imports(file, top_level=True)) == loaded
+    assert set(imports(file)) == loaded | {"tqdm"}
 
 
 def test_nobody_imports_show():

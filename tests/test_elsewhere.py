@@ -25,9 +25,12 @@ def test_the_disguise_holds_values_and_refuses_to_mix():
         assert a.cpu().tolist() == [1, 2] and len(world.waits) == 2
 
 
-SOLVERS = {"cg": sc.CG(tol=1e-10), "published": sc.PUBLISHED_CG, "direct": sc.Direct()}
-if hasattr(sc, "Multigrid"):
-    SOLVERS["multigrid"] = sc.Multigrid(tol=1e-10)
+SOLVERS = {
+    "cg": sc.CG(tol=1e-10),
+    "published": sc.PUBLISHED_CG,
+    "direct": sc.Direct(),
+    "multigrid": sc.Multigrid(tol=1e-10),
+}
 
 
 @pytest.mark.parametrize("per_label", [False, True])

@@ -115,10 +115,7 @@ def node_voltages(circuit, *, held=None):
             f"held must name at least one node of the circuit, got {missing or held}: a voltage is "
             "only defined against one that is known"
         )
-    closed = ((u, v) for u, v, g in circuit.edges(data="conductance") if g)  # 0 joins nothing
-    joined = nx.Graph(closed)
-    joined.add_nodes_from(circuit)
-    for part in nx.connected_components(joined):
+    for part in nx.connected_components(_joined(circuit)):
         if part.isdisjoint(held):
             raise ValueError(
                 "held must name a node of every connected part, got none in that of "
@@ -222,13 +219,20 @@ def effective_resistance(circuit, a, b):
             raise ValueError(f"{name} must be a node of the circuit, got {node!r}")
     if a == b:
         return 0.0
-    part = nx.node_connected_component(circuit, a)
+    part = nx.node_connected_component(_joined(circuit), a)
     if b not in part:
         return math.inf
     probe = nx.Graph(circuit.subgraph(part))
     nx.set_node_attributes(probe, 0.0, "current")
     probe.nodes[a]["current"] = 1.0
     return node_voltages(probe, held={b: 0.0})[a]
+
+
+def _joined(circuit):
+    """The nodes and the resistors that join them; an open one, of conductance 0, does not."""
+    joined = nx.Graph((u, v) for u, v, g in circuit.edges(data="conductance") if g)
+    joined.add_nodes_from(circuit)
+    return joined
 
 
 def _connect(circuit, u, v, conductance):

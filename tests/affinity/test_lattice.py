@@ -46,6 +46,14 @@ def test_stands_in_for_the_exact_kernel(name):
     torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio))
 
 
+def test_every_image_of_a_batch_is_calibrated_by_itself():
+    images = torch.cat([photograph(name, 20, 26) for name in ("astronaut", "coffee")])
+    lattice = sc.LatticeAffinity(images, **SIGMAS).calibrate(rows=20 * 26)
+    exact = sc.DenseAffinity(images, **SIGMAS).degree.sum((1, 2, 3))
+    torch.testing.assert_close(lattice.degree.sum((1, 2, 3)), exact)
+    assert abs(exact[0] / exact[1] - 1) > 0.1, "else one factor would serve both"
+
+
 @pytest.mark.skipif(not os.environ.get("SOFTCUT_DATA"), reason="SOFTCUT_DATA is not set")
 def test_stands_in_on_horses():
     horses = sc.WeizmannHorses(None, "test")

@@ -103,6 +103,10 @@ def test_unconnected_nodes():
     apart = sc.grid_circuit(torch.zeros(2), [torch.zeros(1)], ground=0.0)
     assert sc.effective_resistance(apart, (0,), (1,)) == math.inf
     assert sc.effective_resistance(apart, (0,), (0,)) == 0
+    apart.add_edge((0,), (1,), conductance=0.0)  # an open resistor joins nothing
+    assert sc.effective_resistance(apart, (0,), (1,)) == math.inf
+    apart.add_edge((1,), "beside", conductance=4.0)
+    assert sc.effective_resistance(apart, (1,), "beside") == pytest.approx(0.25)
 
 
 def test_held_nodes_are_the_random_walker():
@@ -178,5 +182,10 @@ def test_voltages_refuse():
     apart.add_edge((1,), (2,), conductance=0.0)  # an open resistor joins nothing
     with pytest.raises(ValueError, match="every connected part"):
         sc.node_voltages(apart, held={(0,): 1.0})
+    with pytest.raises(ValueError, match=r"held must name at least one .* got \[\(9,\)\]"):
+        sc.node_voltages(floating, held={(0,): 1.0, (9,): 0.0})
     with pytest.raises(ValueError, match="a must be a node"):
         sc.effective_resistance(floating, (9,), (0,))
+    for law in (edge_currents, kirchhoff_residual):
+        with pytest.raises(KeyError):
+            law(floating, {(0,): 1.0})

@@ -115,8 +115,11 @@ def test_refusals():
         sc.star_mesh(floating, (2,))
     with pytest.raises(ValueError, match="other than the ground"):
         sc.star_mesh(sc.grid_circuit(torch.ones(1), [torch.ones(0)]), "ground")
-    with pytest.raises(TypeError, match=r"networkx\.Graph, got DiGraph"):
-        sc.kron_reduce(nx.DiGraph(floating), [(0,)])
+    with pytest.raises(ValueError, match=r"other than the ground, got \(9,\)"):
+        sc.star_mesh(floating, (9,))
+    for reduce, node in ((sc.kron_reduce, [(0,)]), (sc.star_mesh, (0,))):
+        with pytest.raises(TypeError, match=r"networkx\.Graph, got DiGraph"):
+            reduce(nx.DiGraph(floating), node)
     for w in (-1.0, 0.0, math.nan, None):
         wrong = nx.Graph()
         wrong.add_edge(0, 1, conductance=w)

@@ -5,7 +5,7 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.theorems import expansion as theorem
-from tests.grids import GRIDS
+from tests.grids import GRIDS, every_grid
 
 EIGHT = (*sc.axis_offsets(2), *sc.diagonal_offsets(2))
 
@@ -24,7 +24,7 @@ def test_within_twice_the_minimum(generator, labels, offsets):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [k for k in GRIDS if "empty" not in k])
+@every_grid
 def test_no_single_label_improves(generator, kind):
     grid, offsets = GRIDS[kind]
     theorem.no_single_label_improves(

@@ -27,6 +27,19 @@ def test_the_disc_is_found(scene, method, color):
     assert (mask == disc).double().mean() > 0.99
 
 
+@pytest.mark.parametrize("color", [0.0, 0.01, 1.0])
+def test_the_walker_with_colors_is_the_soft_cut(scene, color):
+    """x_1 - x_0 of the walker solves the same system, ground and sources of the colors included."""
+    image, seeds, disc = scene
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).double()
+    noisy = (image + 0.3 * noise).clamp(0, 1)
+    one, other = (
+        interactive_cut(noisy, seeds, method=method, color=color)
+        for method in ("soft-cut", "random-walker")
+    )
+    assert torch.equal(one, other) and not torch.equal(one, disc)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_exchanged_seeds_give_the_complement(scene, method):
     image, seeds, _ = scene

@@ -8,6 +8,7 @@ import torch
 from skimage import data, transform
 
 import softcut_lib as sc
+from softcut_lib.cuts.mixtures import contrast_weights
 
 pytest.importorskip("sklearn", reason="pip install scikit-learn")
 
@@ -26,6 +27,16 @@ def test_two_colors_are_parted():
     image[:, :, 4:12, 6:14] = torch.tensor([0.9, 0.3, 0.1])[:, None, None]
     mask = sc.grabcut(image, sc.box_seeds((16, 20), (2, 3, 14, 17)))
     assert torch.equal(mask, image[:, :1] > 0.5)
+
+
+def test_contrast_is_measured_by_the_images_own():
+    """gamma exp(-beta |dI|^2) / |p - q| with beta = 1 / (2 mean |dI|^2), over all edges alike."""
+    offsets = (*sc.axis_offsets(2), *sc.diagonal_offsets(2))
+    image = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0)).double()
+    squares = [sc.jump(image, o).square().sum(1) for o in offsets]
+    mean = torch.cat([s.flatten() for s in squares]).mean()
+    for w, s, o in zip(contrast_weights(image, offsets, gamma=7.0), squares, offsets, strict=True):
+        torch.testing.assert_close(w, 7 * torch.exp(-s / (2 * mean)) / math.hypot(*o))
 
 
 def test_seeds_are_kept_and_used(astronaut):

@@ -119,3 +119,8 @@ CHAIN = torch.tensor([[0, 255, 1]])
 def test_refuses(seeds, options, error, words):
     with pytest.raises(error, match=words):
         sc.random_walker(seeds, [torch.ones(1, 2)], **options)
+
+
+def test_refuses_weights_of_each_label():
+    with pytest.raises(ValueError, match="weights must be shared by all labels, got 2"):
+        sc.random_walker(CHAIN, [torch.ones(1, 2, 2)])

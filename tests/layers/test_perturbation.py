@@ -59,6 +59,18 @@ def test_fenchel_young_value_and_gradient(noise, void):
     theorem.value_and_gradient_belong_together(loss_of, generator=generator(2), void=void)
 
 
+@pytest.mark.parametrize("labels", [1, 3])
+def test_with_little_noise_the_loss_is_what_the_target_costs_more(labels):
+    """Energy of the target above the least: the objective is minus chapter 1's, but a constant."""
+    scores, weights = problem(labels=labels)
+    target = torch.randint(0, max(labels, 2), (2, 4, 5), generator=generator(7))
+    decode = sc.min_cut if labels == 1 else sc.alpha_expansion
+    loss = sc.fenchel_young_loss(decode, sigma=1e-7, num_samples=1, generator=generator())
+    energies = [sc.cut_energy(y, scores, weights) for y in (target, decode(scores, weights))]
+    gap = (energies[0] - energies[1]).mean()
+    torch.testing.assert_close(loss(scores, weights, target), gap, rtol=1e-5, atol=1e-5)
+
+
 def test_little_noise_is_the_decoder():
     scores, weights = problem()
     cut = sc.perturbed(sc.min_cut, sigma=1e-6, num_samples=3, generator=generator())

@@ -387,6 +387,18 @@ def test_an_accurate_solution_that_is_not_warns():
     assert not seen[0].converged.any()  # a budget: reported, not warned of
 
 
+@pytest.mark.parametrize("more", [{"kernel": "torch", "max_iter": 10}, {"kernel": "flow"}])
+def test_what_is_told_bounds_the_error(more, monkeypatch):
+    scores, weights, options = options_of("2d")
+    right, seen = sc.total_variation(scores, weights, **options), []
+    monkeypatch.setattr(decomposition, "ROUNDING", 0.1)  # parts that gain little are overlooked
+    with pytest.warns(sc.ConvergenceWarning):
+        x = sc.total_variation(scores, weights, **options, **more, log=seen.append)
+    error, norm = (t.flatten(2).norm(dim=2) for t in (x - right, scores))
+    assert (error > 0).all() and (error <= norm * seen[0].residual).all()
+    torch.testing.assert_close(norm * seen[0].residual, (2 * seen[0].gap).sqrt())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu():
     scores, weights, _ = options_of("2d")

@@ -132,9 +132,13 @@ def test_absent_label():
     nothing = torch.zeros(1, 1, 2, 2)
     assert sc.focal_dice_loss(nothing, empty) == 0
     assert sc.dice_loss(nothing, empty, absent="count", smooth=1.0) == 0
+    nothing.requires_grad_()  # 0 / eps, where without eps it would be 0 / 0
+    counted = sc.dice_loss(nothing, empty, absent="count")
+    assert counted == 1 and torch.autograd.grad(counted, nothing)[0].isfinite().all()
     all_void = torch.full((1, 2, 2), 255)
-    assert sc.dice_loss(prob, all_void) == 0
-    assert sc.focal_dice_loss(prob, all_void) == 0
+    for loss in LOSSES:  # both sets are empty: no division by zero, nor in the gradient
+        nothing_known = loss(prob, all_void)
+        assert nothing_known == 0 and not torch.autograd.grad(nothing_known, prob)[0].any()
 
 
 @pytest.mark.parametrize("squared", [False, True])

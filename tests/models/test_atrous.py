@@ -126,6 +126,11 @@ def test_wrong_options_are_named(options, message):
         AtrousNet(**options)
 
 
+def test_deeplab_of_another_depth_is_refused():
+    with pytest.raises(ValueError, match="depth must be 50 or 101, got 34"):
+        deeplab_resnet(2, depth=34)
+
+
 def test_deeplab_names_its_install_line_without_torchvision(monkeypatch):
     for name in ("torchvision", "torchvision.models"):  # the second may have been loaded before
         monkeypatch.setitem(sys.modules, name, None)

@@ -99,6 +99,7 @@ def test_basic_net_refuses(options, message):
         ({"activation": "relu"}, "activation.*exp"),
         ({"initial": 0.0}, "initial.*positive"),
         ({"initial": float("inf")}, "initial.*finite"),
+        ({"kernel_size": 2}, "kernel_size.*odd.*2"),
     ],
 )
 def test_edge_net_refuses(options, message):

@@ -17,9 +17,8 @@ SOLVERS = {
     "auto": sc.CG(tol=1e-12),
     "plain": sc.CG(tol=1e-12, preconditioner=None, start="rhs"),
     "published": sc.CG(tol=1e-12, stop="published", accept=True),
+    "multigrid": sc.Multigrid(tol=1e-12),
 }
-if hasattr(sc, "Multigrid"):
-    SOLVERS["multigrid"] = sc.Multigrid(tol=1e-12)
 every_solver = pytest.mark.parametrize("name", SOLVERS)
 
 

@@ -157,6 +157,40 @@ def test_a_part_tied_to_its_seed_by_less_than_rounding_is_refused_by_superlu():
         sc.solve(held, rhs, sc.SuperLU())
 
 
+def test_a_direct_solver_notices_an_answer_that_is_wrong(monkeypatch):
+    """By one part in a hundred, which no rounding excuses: `converged` says so."""
+    from softcut_lib.solvers import fronts_cpu, superlu
+
+    scores, weights, options = arguments("2d")
+    system = system_of(scores, weights, options)
+    right, answer = superlu._substitute, fronts_cpu.FrontCircuit.answer
+
+    def wrong(circuit, rhs, *rest):
+        x, (_, size, _) = answer(circuit, rhs, *rest)
+        x = 1.01 * x
+        left = (rhs - system @ x).flatten(2).norm(dim=2)
+        return x, (left, size, x.flatten(2).norm(dim=2))
+
+    monkeypatch.setattr(superlu, "_substitute", lambda *given: 1.01 * right(*given))
+    monkeypatch.setattr(fronts_cpu.FrontCircuit, "answer", wrong)
+    for solver in (sc.SuperLU(), sc.Direct()):
+        with pytest.warns(sc.ConvergenceWarning, match="left 4 of 4 systems unsolved after 0"):
+            _, info = sc.solve(system, scores, solver)
+        torch.testing.assert_close(info.residual, torch.full((2, 2), 0.01).double())
+
+
+def test_direct_solvers_refuse_what_they_cannot_factor():
+    shapes = ((1, 2, 3), (1, 3, 2))
+    there = sc.GridSystem([torch.ones(s, device="meta") for s in shapes], check=False)
+    for solver in (sc.SuperLU(), sc.Direct(kernel="fused")):
+        with pytest.raises(ValueError, match=r"runs on the CPU, got .* on meta"):
+            solver.factor(there)
+    broken = [torch.ones(2, 2, 3), torch.ones(2, 3, 2)]
+    broken[0][1, 0, 0] = float("inf")
+    with pytest.raises(ValueError, match="must be finite to be factored, sample 1 is not"):
+        sc.SuperLU().factor(sc.GridSystem(broken, check=False))
+
+
 def test_an_answer_of_any_size_needs_a_residual_below_one_percent():
     """A huge x would excuse any residual by its rounding errors alone."""
     from softcut_lib.solvers.interface import true_residual

@@ -79,3 +79,14 @@ def test_scale(d, mode, generator):
     theorem.scale_is_the_gaussians_integral(
         lambda f: sc.DenseAffinity.from_features(f) if d < 3 else make(f), generator=generator, d=d
     )
+
+
+@pytest.mark.parametrize("mode", ["sym", "plain", "psd"])
+def test_the_whole_filter_spreads_like_the_gaussian(mode):
+    """In one dimension, where pixels are dense: a spot as wide as a cell gains a variance of 1."""
+    f = torch.linspace(-8, 8, 3201, dtype=torch.float64)
+    W = sc.LatticeAffinity.from_features(f[None, :, None], mode=mode)
+    spot = (f.abs() < 3**0.5 / 4).double()  # cells are sqrt(3) / 2 wide: all places within one
+    answer = W.matmul(spot[None, None])[0, 0]
+    before, after = ((m * f**2).sum() / m.sum() for m in (spot, answer))
+    assert abs(after - before - 1) < 0.01

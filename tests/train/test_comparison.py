@@ -25,7 +25,10 @@ def problem():
 
 
 def test_a_smooth_cut_has_the_direction_of_its_differences(problem):
-    found = gradient_quality(sc.SoftCut(solver=sc.SuperLU()), *problem, step=1e-4)
+    scores, weights, target = problem
+    weights[0][..., 0], weights[0][..., 1] = 0.0, 5e-5  # below the step the window is cut off at 0
+    cut = sc.SoftCut(solver=sc.SuperLU())
+    found = gradient_quality(cut, scores, weights, target, step=1e-4)
     assert min(found.values()) > 1 - 1e-6
 
 
@@ -78,11 +81,13 @@ def test_small_training_learns_and_repeats():
 
 def test_a_loss_of_the_cuts_input_can_be_trained():
     horses = [sc.SyntheticHorses("train", count=2, size=(32, 40))[k] for k in range(2)]
-    loss = sc.fenchel_young_loss(
-        sc.min_cut, sigma=0.3, num_samples=2, generator=torch.Generator().manual_seed(0)
-    )
-    row = small_training(None, horses, horses, loss=loss, steps=40)
-    assert row["iou"] > 0
+    errors = []
+    for steps in (1, 40):
+        loss = sc.fenchel_young_loss(
+            sc.min_cut, sigma=0.3, num_samples=2, generator=torch.Generator().manual_seed(0)
+        )
+        errors.append(small_training(None, horses, horses, loss=loss, steps=steps)["loss"])
+    assert errors[1] < 0.95 * errors[0]
 
 
 def test_times_are_positive(problem):

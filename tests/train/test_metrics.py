@@ -5,6 +5,8 @@ import torch
 
 import softcut_lib as sc
 from softcut_lib.theorems import losses as theorem
+from softcut_lib.train.evaluation import evaluate
+from softcut_lib.train.objectives import RevealedPixels
 
 
 @pytest.fixture
@@ -44,6 +46,33 @@ def test_void_is_left_out(metric, labels, generator):
     whole = metric(prob, target, per_image=True)
     torch.testing.assert_close(whole, metric(prob[..., :3], target[..., :3], per_image=True))
     torch.testing.assert_close(metric(prob, target), whole.mean())
+
+
+def test_accuracy_by_hand():
+    """One map against its threshold, where 0.5 is not above 0.5; several by the largest."""
+    one = torch.tensor([[[0.9, 0.5, 0.4, 0.1]]])
+    assert sc.accuracy(one, torch.tensor([[1, 0, 1, 255]])) == pytest.approx(2 / 3)
+    three = torch.tensor([[[0.4, 0.2, 0.1, 0.3], [0.3, 0.5, 0.2, 0.3], [0.3, 0.3, 0.7, 0.4]]])
+    assert sc.accuracy(three, torch.tensor([[0, 1, 2, 0]])) == 0.75
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_networks_decoder_makes_the_masks_that_are_tested(labels, generator):
+    """The loss stays that of the probabilities, `decode` gives the rest."""
+    shape = (1, labels, 6, 5)
+    scores, wanted = (torch.rand(shape, generator=generator) for _ in range(2))
+    mask = (wanted > 0.5).long()[:, 0] if labels == 1 else wanted.argmax(1)
+    net = sc.CutNet(lambda image: (scores, []), decode=lambda scores, weights: mask)
+    item = {
+        "image": torch.zeros(3, 6, 5),
+        "target": torch.randint(0, max(labels, 2), (6, 5), generator=generator),
+        "name": "a",
+    }
+    row = evaluate(net, [item], RevealedPixels())
+    chosen = mask[:, None] if labels == 1 else torch.nn.functional.one_hot(mask).movedim(-1, 1)
+    assert row["iou"] == [float(sc.mean_iou(chosen.bool(), item["target"][None]))]
+    loss = RevealedPixels().evaluation(net(item["image"][None]), item["target"][None])
+    assert row["loss"] == [float(loss)]
 
 
 def test_metrics_take_masks_and_do_not_track(generator):

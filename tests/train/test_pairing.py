@@ -76,6 +76,14 @@ def test_luck_of_training_is_not_hidden_by_many_images():
     assert abs(gaps.mean()) > 10 * mean_interval(gaps)[1]
 
 
+def test_a_higher_level_needs_a_longer_interval():
+    file = results(a=random(3, 40), b=random(3, 40, seed=1))
+    (low, high), (lower, higher) = (
+        paired_differences(file, [("a", "b")], level=level)[0].interval for level in (0.5, 0.99)
+    )
+    assert lower < low < high < higher
+
+
 def test_bad_input_is_refused():
     file = results(a=random(2, 40), b=random(2, 40))
     with pytest.raises(ValueError, match="metric: expected one of iou"):

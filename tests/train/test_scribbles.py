@@ -96,12 +96,24 @@ def test_full_masks_are_hidden_from_all_but_full_supervision():
         assert torch.equal(*losses) == (name != "masks"), name
 
 
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_cut_that_gives_probabilities_has_the_cross_entropy_of_its_scores(labels):
+    image, mask, seeds = scene()
+    scored = output(image, Supervision(), labels=labels)
+    certain = scored._replace(output=scored.prob)
+    losses = [x.supervision.loss(x, pack(mask, seeds), started=True) for x in (scored, certain)]
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-5)  # logarithms are clamped
+
+
 def test_absent_labels_are_paid_for():
     image, mask, seeds = scene()
     supervision = Supervision(absent=2.0)
     prediction = output(image, supervision, labels=3)
-    loss = supervision.loss(prediction, pack(mask, seeds), started=True)
+    before, loss = (
+        supervision.loss(prediction, pack(mask, seeds), started=s) for s in (False, True)
+    )
     plain = partial_cross_entropy(prediction.output, seeds)
+    assert before == plain
     torch.testing.assert_close(loss, plain + 2 * prediction.prob[:, 2].mean())
 
 
@@ -369,7 +381,7 @@ def test_a_run_trains_and_a_killed_one_resumes(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny-clustering", clustering)
     energies = run("tiny-clustering", **options, runs=tmp_path / "a", train=False)["clustering"]
-    assert energies["split"] == ["val"] * 6 + ["test"] * 6 == energies["split"]
+    assert energies["split"] == ["val"] * 6 + ["test"] * 6
     for name in ("kmeans", "normalized_cut"):
         pairs = zip(energies[name], energies[f"{name}_algorithm"], strict=True)
         assert sum(low <= high + 1e-3 for high, low in pairs) >= 10

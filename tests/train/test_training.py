@@ -90,6 +90,20 @@ def kill_at(monkeypatch, step):
     monkeypatch.setattr(module, "step_generator", killer)
 
 
+def record_steps(monkeypatch):
+    """A list that will hold the global steps for which something was drawn."""
+    from softcut_lib.train import module
+
+    steps = []
+
+    def recorder(seed, at, *part):
+        steps.append(at)
+        return step_generator(seed, at, *part)
+
+    monkeypatch.setattr(module, "step_generator", recorder)
+    return steps
+
+
 @pytest.mark.parametrize("model", ["soft", "plain"])
 @pytest.mark.parametrize("step", [4, 6, 8])
 def test_a_killed_run_resumes_to_the_same_numbers(monkeypatch, tmp_path, model, step):
@@ -99,7 +113,10 @@ def test_a_killed_run_resumes_to_the_same_numbers(monkeypatch, tmp_path, model, 
         with pytest.raises(Killed):
             train(model=model, runs=tmp_path / "b")
     torch.rand(7)  # the global random state is no part of a run
-    resumed = train(model=model, runs=tmp_path / "b", resume=True)
+    with monkeypatch.context() as patch:
+        taken = record_steps(patch)
+        resumed = train(model=model, runs=tmp_path / "b", resume=True)
+    assert set(taken) == set(range(step // 3 * 3, 9)), "it goes on, it does not start again"
     assert timeless(resumed) == timeless(whole)
     assert len(resumed["sessions"]) == 2 and len(whole["sessions"]) == 1
     first, second = (
@@ -239,6 +256,21 @@ def test_the_best_network_is_tested_and_can_be_loaded():
         for item in items("test")
     ]
     assert iou == pytest.approx(record["test"]["iou"], abs=1e-6)
+
+
+def test_the_best_network_is_tested_where_it_is_not_the_last(monkeypatch, tmp_path):
+    class Reversed(RevealedPixels):
+        """Trains as ever, but the network that is best is the one that has learned least."""
+
+        def evaluation(self, prediction, target):
+            return -super().evaluation(prediction, target)
+
+    one, three = (train(model="plain", epochs=n, runs=tmp_path)["test"]["loss"] for n in (1, 3))
+    reversed_ = Experiment(**{**TINY.__dict__, "objective": Reversed(0.05)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", reversed_)
+    record = train(model="plain")
+    assert record["best_epoch"] == 0 and len(record["history"]) == EPOCHS
+    assert [-loss for loss in record["test"]["loss"]] == one != three
 
 
 def test_finished_runs_are_not_repeated_and_others_not_overwritten(monkeypatch):
@@ -402,7 +434,6 @@ def test_revealed_pixels_depend_on_seed_and_step_alone():
         assert not torch.equal(draw(3, 5), other)
     seen = torch.cat([draw(0, step) for step in range(200)]) != 255
     assert 0.0095 < seen.float().mean() < 0.0105
-    assert torch.equal(draw(1, 1)[seen[:1]], draw(1, 1)[seen[:1]])
 
 
 def test_revealed_pixels_keep_their_labels_and_are_never_none():
@@ -436,6 +467,24 @@ def test_a_run_can_be_decoded_by_the_minimum_cut():
     assert cut["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-4)
     plain = train(model="plain", progress=False)
     assert retested(plain, TINY, decode="min_cut") is None
+
+
+def test_how_strong_a_decoder_is_no_test_image_says():
+    """The share of foreground stands in for the metric: it tells whose images were looked at."""
+    from softcut_lib.train.decoding import retested
+
+    def one_to_validate(split, scale=1.0):
+        return items(split)[: 1 if split == "val" else 3]
+
+    changed = {
+        "data": {"squares": Data("bright squares", one_to_validate)},
+        "metric": lambda prob, target: target.float().mean(),
+        "strengths": (1.0, 2.0),
+    }
+    found = retested(train(), Experiment(**{**TINY.__dict__, **changed}), decode="min_cut")
+    share = float(items("val")[0]["target"].float().mean())
+    assert found["strength"] == {"strengths": [1.0, 2.0], "val": [share] * 2, "chosen": 1.0}
+    assert len(found["test"]["iou"]) == 3
 
 
 @pytest.mark.parametrize("model", list(experiments.EXPERIMENTS["horses"].models))

@@ -152,5 +152,7 @@ def test_pooled_iou_is_that_of_all_pixels_in_one_image():
     for k in range(3):
         both = ((labels == k) & (target == k))[known].sum()
         assert each[k] == pytest.approx(float(both / ((labels == k) | (target == k))[known].sum()))
+    absent = [(both + [0], either + [0]) for both, either in counts]
+    assert pooled_iou(*zip(*absent))[0] == found, "a label that is nowhere does not count"
     single = label_counts((labels == 1)[:1, None], (target == 1).long()[:1])
     assert len(single[0]) == 2

@@ -152,6 +152,10 @@ def test_wrong_inputs_are_named():
         mean_field(logits * float("nan"), [])
     with pytest.raises(TypeError, match="floating"):
         mean_field(logits.long(), [])
+    missed = DenseAffinity(image, sigma_color=15, sigma_space=9)
+    missed.degree[1, 0, 2, 3] = 0  # as a lattice can that was built too coarse
+    with pytest.raises(ValueError, match="kernels must have positive degrees, got a minimum of 0"):
+        mean_field(logits, [(1.0, missed)])
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pydensecrf"), reason="needs pydensecrf2")

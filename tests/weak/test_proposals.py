@@ -16,6 +16,7 @@ from softcut_lib import (
     seeded_normalized_cut,
 )
 from softcut_lib.losses.balanced import normalized_cut_gradient
+from softcut_lib.theorems.balanced import Hollow
 
 
 def scene(count=3, grid=(10, 14), batch=2, seed=0, noise=25):
@@ -70,6 +71,28 @@ def test_a_step_never_raises_the_cut_of_a_positive_semidefinite_kernel(trial):
     moved = normalized_cut_gradient(sets_of(labels, 3), affinity).argmin(1)
     assert not torch.equal(moved, labels)
     assert normalized_cut_loss(sets_of(moved, 3), affinity) <= before + 1e-12
+
+
+def test_a_step_that_raises_the_cut_is_not_taken():
+    """Without its diagonal W is indefinite, and steps climb: each image stops before that."""
+    image, _, _ = scene(3, grid=(3, 4), batch=8, noise=90)
+    affinity = Hollow(affinity_of(image))
+    seeds = torch.full((8, 3, 4), 255)
+    seeds[:, 0, 0], seeds[:, 2, 3] = 0, 1
+    found = seeded_normalized_cut(affinity, seeds)
+    assert bool((found.energies.diff(dim=0) <= 0).all())
+    moved = normalized_cut_gradient(sets_of(found.labels, 2), affinity).argmin(1)
+    moved = torch.where(seeds != 255, seeds, moved)
+    options = {"seeds": seeds, "classes": "present"}
+    for b in range(8):  # each image's own value, of the end and of the step that was not taken
+        one = Hollow(affinity_of(image[b : b + 1]))
+        own = {name: v[b : b + 1] if name == "seeds" else v for name, v in options.items()}
+        end, after = (
+            float(normalized_cut_loss(sets_of(y[b : b + 1], 2), one, **own))
+            for y in (found.labels, moved)
+        )
+        assert found.energies[-1, b] == pytest.approx(end) and after >= end - 1e-12
+    assert bool((moved != found.labels).any()), "else every image is at rest, and none climbs"
 
 
 def test_the_energies_are_those_of_the_losses():

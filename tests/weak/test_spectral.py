@@ -9,6 +9,7 @@ import torch
 import softcut_lib as sc
 from softcut_lib.losses.balanced import normalized_cut_gradient
 from softcut_lib.theorems import spectral as theorem
+from softcut_lib.theorems.balanced import Hollow
 from softcut_lib.weak.spectral import best_threshold
 
 AFFINITIES = {
@@ -109,6 +110,26 @@ def test_kernel_kmeans_reports_what_it_found(kind, scene, generator):
     assert found.energies[-1] < found.energies[0]
     again = sc.kernel_kmeans(affinity, start)
     assert torch.equal(found.labels, again.labels)
+
+
+def test_a_round_that_raises_the_cut_is_undone():
+    """Without its diagonal W is indefinite, and steps climb: each image stops before its first."""
+    images = 255 * torch.rand(6, 3, 3, 4, generator=torch.Generator().manual_seed(0)).double()
+    affinity = Hollow(sc.DenseAffinity(images, sigma_color=60, sigma_space=3))
+    labels = torch.randint(0, 2, (6, 3, 4), generator=torch.Generator().manual_seed(1))
+    values = []
+    found = sc.kernel_kmeans(affinity, labels)
+    for _ in range(8):
+        sets = torch.nn.functional.one_hot(labels, 2).movedim(-1, 1).double()
+        slopes = normalized_cut_gradient(sets, affinity)
+        values.append(2 + (slopes * sets).flatten(1).sum(1))
+        labels = slopes.argmin(1)
+    climbs = torch.stack(values).diff(dim=0) > 1e-3
+    assert climbs.any(0).sum() >= 3, "else nothing is undone here"
+    assert (found.energies.diff(dim=0) <= 0).all()
+    for b, climb in enumerate(climbs.T):
+        first = int(climb.nonzero()[0]) if climb.any() else -1
+        assert found.energies[-1, b] == pytest.approx(float(values[first][b]))
 
 
 def test_images_of_a_batch_do_not_meet(generator):

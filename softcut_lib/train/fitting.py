@@ -69,6 +69,8 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
     from softcut_lib.train.callbacks import KeepBestAndLast
 
+    if how.threads is not None:  # also for tests of a run that is finished
+        torch.set_num_threads(how.threads)
     every = runs_folder(runs) / config["experiment"]
     folder = every / run_name(config)
     beginning = beginning_of(settings, config, every, run_name)
@@ -88,8 +90,6 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
             f"an unfinished run is in {folder}: continue it with --resume (resume=True) or start "
             "again with --overwrite (overwrite=True)"
         )
-    if how.threads is not None:
-        torch.set_num_threads(how.threads)
     folder.mkdir(parents=True, exist_ok=True)
     previous = read_json(folder / "config.json")["sessions"] if last.exists() else []
     begun = beginning is not None and beginning.folder.exists() and not last.exists()

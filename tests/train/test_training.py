@@ -226,6 +226,16 @@ def test_a_process_killed_by_the_system_resumes_to_the_same_numbers(tmp_path):
     assert timeless(records[0]) == timeless(records[1])
 
 
+def test_a_finished_run_is_read_with_the_threads_asked_for(tmp_path):
+    train(runs=tmp_path)  # it may be tested anew, by a decoder
+    before = torch.get_num_threads()
+    try:
+        train(runs=tmp_path, threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_record_holds_everything(tmp_path):
     record = train()
     assert record["counts"] == {"train": 3, "val": 3, "test": 3}

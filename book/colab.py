@@ -3,8 +3,8 @@
 `_build/colab/NAME.ipynb` is the chapter in plain Markdown (plain.py) with another first cell. In
 Colab, or in any environment, it installs the wheel that it carries if the library is missing, and
 leaves the torch and numpy that are there as they are. Of the trained networks the wheel holds those
-that the chapter loads. The cell also takes a folder that outlives the session, for data and runs,
-and turns on Colab's widgets.
+that the chapter loads, and recorded runs where it reads some. The cell also takes a folder that
+outlives the session, for data and runs, and turns on Colab's widgets.
 
 `repository.url` in _config.yml is the one setting for a public address: this command also writes it
 into the set-up cells of the notebooks themselves, which then install with git.
@@ -144,8 +144,17 @@ def networks(notebook):
     return {re.sub(r"\{.*?\}", "*", name) for name in told}
 
 
-def with_networks(wheel, names, folder):
-    """A copy of the wheel in `folder` with the trained networks in `names` alone (fnmatch)."""
+def reads_runs(notebook):
+    """Whether a notebook's code reads recorded runs, which weigh more with every training."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return re.search(r"\brecorded(_files)?\(", code) is not None
+
+
+def slimmed(wheel, names, runs, folder):
+    """A copy of the wheel in `folder` with what one notebook needs.
+
+    That is, of the trained networks, those in `names` alone (fnmatch); recorded runs if `runs`.
+    """
     slim = Path(folder, wheel.name)
     with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(slim, "w", zipfile.ZIP_DEFLATED) as file:
         kept = [
@@ -153,6 +162,7 @@ def with_networks(wheel, names, folder):
             for entry in whole.infolist()
             if not entry.filename.endswith(".safetensors")
             or any(fnmatch(Path(entry.filename).stem, name) for name in names)
+            if runs or not _holds_runs(whole, entry)
         ]
         lines = {entry.filename for entry in kept}
         for entry in kept:
@@ -162,6 +172,14 @@ def with_networks(wheel, names, folder):
                 content = "".join(row for row in rows if row.split(",")[0] in lines)
             file.writestr(entry, content)
     return slim
+
+
+def _holds_runs(wheel, entry):
+    """Whether a file of the wheel is one of `softcut reproduce`, not of a benchmark."""
+    path = Path(entry.filename)
+    if path.parent.name != "results" or path.suffix != ".json":
+        return False
+    return "experiment" in json.loads(wheel.read(entry))
 
 
 def setup_cell(wheel):
@@ -228,7 +246,8 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:
         wheel = build_wheel(folder)
         for path, original in read.items():
-            cell = setup_cell(with_networks(wheel, networks(original), slim))
+            needed = slimmed(wheel, networks(original), reads_runs(original), slim)
+            cell = setup_cell(needed)
             made = self_contained(original, cell, labels, citations)
             nbformat.validate(made)
             nbformat.write(made, out / path.name)

@@ -95,9 +95,11 @@ def test_a_notebook_differs_in_its_first_cell_alone(made, name):
     left = r"\]\((?!https?:)[^)]*\.(?:ipynb|md)[^)]*\)|\{[\w:-]+\}`|^[`:]{3,}\{.*|^:label:.*"
     assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
     assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
-    loads = "trained_model(" in "\n".join(cell.source for cell in code[1:])
-    heaviest = 7_000_000 if loads else 1_500_000
-    assert made[name].stat().st_size < heaviest, "of the trained networks, those that it loads"
+    source = "\n".join(cell.source for cell in code[1:])
+    heaviest = 1_200_000
+    heaviest += 5_500_000 * ("trained_model(" in source)
+    heaviest += 2_500_000 * ("recorded(" in source or "recorded_files(" in source)
+    assert made[name].stat().st_size < heaviest, "the networks that it loads, the runs it reads"
 
 
 def test_it_installs_what_it_carries(made, bare, tmp_path):
@@ -169,6 +171,8 @@ def test_networks_are_found_in_the_code_alone():
 
     assert colab.networks(notebook('a = sc.trained_model(f"horses-{kind}-x")')) == {"horses-*-x"}
     assert colab.networks(notebook("pass")) == set()
+    assert colab.reads_runs(notebook('content, _ = recorded("sign", "camvid")'))
+    assert not colab.reads_runs(notebook("found = recorded_rows(results)"))
     with pytest.raises(ValueError, match="must name its networks"):
         colab.networks(notebook("sc.trained_model(name)"))
 

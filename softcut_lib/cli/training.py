@@ -15,9 +15,8 @@ TRAIN = """examples:
 A run is saved after every epoch, that is whenever the network is validated. Killed at any step, it
 goes on from there with --resume, and ends with the same numbers. --devices and --accumulate share a
 batch out: batch statistics and pooled losses are then those of a share, so the training is another
-one, and its record says so. Rows from scribbles that begin alike, with cross-entropy alone, take
-these steps from whichever row made them first, and end with the same numbers as without; with
---overwrite a row makes them itself."""
+one, and its record says so. Rows from scribbles share the steps that they begin with alike: the
+numbers are the same, and --overwrite makes these steps again."""
 
 REPRODUCE = """examples:
   softcut reproduce horses --data weizmann                the rows of the thesis' table
@@ -29,16 +28,13 @@ Unfinished runs go on, finished ones are read. A row whose training breaks down 
 validated is left out, and the exit status is then 2; it is 1 where no row was found at all. The
 file keeps one value per test image and seed."""
 
-EXPERIMENTS = """examples:
-  softcut experiments
-  softcut experiments horses"""
+EXPERIMENTS = "examples:\n  softcut experiments\n  softcut experiments horses"
 
 EVALUATE = """examples:
   softcut evaluate RUN_FOLDER --out metrics.json          every image's metrics
   softcut evaluate horses.safetensors --decode min_cut    an exported network, hard masks"""
 
-EXPORT = """example:
-  softcut export RUN_FOLDER horses.safetensors"""
+EXPORT = "example:\n  softcut export RUN_FOLDER horses.safetensors"
 
 WHOLE = "test on whole frames where the experiment takes windows"
 
@@ -192,14 +188,14 @@ def train(a):
 def evaluate_run(a):
     import torch
 
-    from softcut_lib._checks import positive_integer
+    from softcut_lib import _checks as check
     from softcut_lib.train.evaluation import evaluate, summarize, through_windows
     from softcut_lib.train.experiments import EXPERIMENTS, choose, load_model
     from softcut_lib.train.runs import refuse_unwritable, write_json
     from softcut_lib.train.shipped import trained_model
 
     if a.threads is not None:
-        positive_integer("threads", a.threads)
+        check.positive_integer("threads", a.threads)
         torch.set_num_threads(a.threads)
     if a.out:
         refuse_unwritable("--out", a.out)

@@ -144,16 +144,22 @@ def networks(notebook):
     return {re.sub(r"\{.*?\}", "*", name) for name in told}
 
 
-def reads_runs(notebook):
-    """Whether a notebook's code reads recorded runs, which weigh more with every training."""
+def experiments(notebook):
+    """Patterns of the experiments whose recorded runs a notebook's code may read.
+
+    All where it reads every file, else the words in quotes of code that reads one, else none.
+    """
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return re.search(r"\brecorded(_files)?\(", code) is not None
+    if "recorded_files(" in code:
+        return {"*"}
+    return set(re.findall(r'"([\w-]+)"', code)) if "recorded(" in code else set()
 
 
 def slimmed(wheel, names, runs, folder):
     """A copy of the wheel in `folder` with what one notebook needs.
 
-    That is, of the trained networks, those in `names` alone (fnmatch); recorded runs if `runs`.
+    That is, of the trained networks those in `names`, of the recorded runs those of the
+    experiments in `runs` (fnmatch).
     """
     slim = Path(folder, wheel.name)
     with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(slim, "w", zipfile.ZIP_DEFLATED) as file:
@@ -162,7 +168,7 @@ def slimmed(wheel, names, runs, folder):
             for entry in whole.infolist()
             if not entry.filename.endswith(".safetensors")
             or any(fnmatch(Path(entry.filename).stem, name) for name in names)
-            if runs or not _holds_runs(whole, entry)
+            if _may_stay(whole, entry, runs)
         ]
         lines = {entry.filename for entry in kept}
         for entry in kept:
@@ -174,12 +180,13 @@ def slimmed(wheel, names, runs, folder):
     return slim
 
 
-def _holds_runs(wheel, entry):
-    """Whether a file of the wheel is one of `softcut reproduce`, not of a benchmark."""
+def _may_stay(wheel, entry, runs):
+    """False for recorded runs of another experiment; benchmarks' results are of none."""
     path = Path(entry.filename)
     if path.parent.name != "results" or path.suffix != ".json":
-        return False
-    return "experiment" in json.loads(wheel.read(entry))
+        return True
+    name = json.loads(wheel.read(entry)).get("experiment")
+    return name is None or any(fnmatch(name, pattern) for pattern in runs)
 
 
 def setup_cell(wheel):
@@ -246,7 +253,7 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:
         wheel = build_wheel(folder)
         for path, original in read.items():
-            needed = slimmed(wheel, networks(original), reads_runs(original), slim)
+            needed = slimmed(wheel, networks(original), experiments(original), slim)
             cell = setup_cell(needed)
             made = self_contained(original, cell, labels, citations)
             nbformat.validate(made)

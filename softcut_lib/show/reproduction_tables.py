@@ -4,6 +4,7 @@ The lines come from `softcut_lib.train.reproduction` and `softcut_lib.train.pair
 """
 
 from softcut_lib.show.tables import table
+from softcut_lib.train.fitting import DEFAULTS
 from softcut_lib.train.reproduction import budget
 
 __all__ = ["beside_table", "paired_table"]
@@ -52,8 +53,8 @@ def _row(line, base):
     words = [ours["data"], budget(options)]
     words.append(f"{options['optimizer'].capitalize()} at {options['lr']:g}")
     words += [f"scale {options['scale']:g}"] * (options["scale"] != 1)
-    words += [f"{name} {options[name]}" for name in ("accumulate", "devices") if name in options]
-    words += [options[name] for name in ("precision", "decode", "tested") if name in options]
+    words += [f"{name} {options[name]}" for name in DEFAULTS if name in options]
+    words += [options[name] for name in ("decode", "tested") if name in options]
     words += [f"{ours['stopped']} stopped early"] * bool(ours["stopped"])
     seeds = ", ".join(map(str, ours["seeds"]))
     return [line["about"], *theirs, *cells, seeds, ", ".join(words)]

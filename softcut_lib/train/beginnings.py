@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from softcut_lib.train.runs import read_checkpoint, write_checkpoint, write_json
+from softcut_lib.train.runs import read_checkpoint, write_atomically, write_checkpoint
 
 
 @dataclass(frozen=True)
@@ -21,21 +21,26 @@ class Beginning:
     """The first ``steps`` steps of several rows, with one seed and the same options.
 
     Args:
-        folder: that keeps the state behind them, once a run has got there.
+        folder: that keeps the state behind them like that of a run, once a run has got there.
         steps: at least 1.
     """
 
     folder: Path
     steps: int
 
-    def keep(self, last: Path, best: Path, sessions: list) -> None:
-        """Leave the state of a run that has just made these steps, unless one has been left."""
+    def keep(self, folder: Path, last: Path) -> None:
+        """Leave the state of a run that has just made these steps, unless one has been left.
+
+        Args:
+            folder: of the run.
+            last: its checkpoint behind these steps.
+        """
         temporary = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.tmp")
         try:
             temporary.mkdir(parents=True)
             shutil.copyfile(last, temporary / "last.ckpt")
-            shutil.copyfile(best, temporary / "best.ckpt")
-            write_json(temporary / "sessions.json", sessions)
+            for name in ("best.ckpt", "config.json"):
+                shutil.copyfile(folder / name, temporary / name)
             if not self.folder.exists():
                 temporary.rename(self.folder)
         finally:
@@ -45,9 +50,7 @@ class Beginning:
         """Put the state where the run in ``folder`` resumes from."""
         best = read_checkpoint(self.folder / "best.ckpt")
         write_checkpoint(folder / "best.ckpt", {**best, "config": config})
-        temporary = folder / ".last.ckpt.tmp"
-        shutil.copyfile(self.folder / "last.ckpt", temporary)
-        temporary.replace(folder / "last.ckpt")
+        write_atomically(folder / "last.ckpt", (self.folder / "last.ckpt").read_bytes())
 
     def forget(self) -> None:
         """Remove the state, so that the next run makes these steps itself."""

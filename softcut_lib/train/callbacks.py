@@ -23,11 +23,10 @@ class KeepBestAndLast(Checkpoint):
     `Beginning`, the state is left for the rows that share it.
     """
 
-    def __init__(self, folder: Path, config: dict, *, beginning=None, sessions=()):
+    def __init__(self, folder: Path, config: dict, *, beginning=None):
         self.folder = folder
         self.config = config
         self.beginning = beginning
-        self.sessions = list(sessions)
 
     def on_train_epoch_end(self, trainer, module):
         rows = module.history
@@ -38,7 +37,7 @@ class KeepBestAndLast(Checkpoint):
             trainer.save_checkpoint(temporary, weights_only=False)  # every process takes part
             if trainer.is_global_zero:
                 if self.beginning and module.global_step == self.beginning.steps:
-                    self.beginning.keep(temporary, self.folder / "best.ckpt", self.sessions)
+                    self.beginning.keep(self.folder, temporary)
                 temporary.replace(self.folder / "last.ckpt")
                 write_atomically(self.folder / "history.csv", as_csv(rows).encode())
         except OSError as error:

@@ -91,17 +91,17 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
             "again with --overwrite (overwrite=True)"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    previous = read_json(folder / "config.json")["sessions"] if last.exists() else []
     begun = beginning is not None and beginning.folder.exists() and not last.exists()
-    if begun:
-        previous = read_json(beginning.folder / "sessions.json")
+    origin = beginning.folder if begun else folder
+    goes_on = begun or last.exists()
+    previous = read_json(origin / "config.json")["sessions"] if goes_on else []
     sessions = [*previous, describe_session(command)]
     write_json(folder / "config.json", {**config, "sessions": sessions})
     if begun:
         beginning.take(folder, config)
 
     sets = {split: split_of(settings, config, split) for split in ("train", "val")}
-    keep = KeepBestAndLast(folder, config, beginning=beginning, sessions=sessions)
+    keep = KeepBestAndLast(folder, config, beginning=beginning)
     resumed_from = last if last.exists() else None
     module, stopped = _train(settings, config, sets, folder, how, resumed_from, keep)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from softcut_lib.train.experiments import EXPERIMENTS, choose
+from softcut_lib.train.fitting import DEFAULTS
 from softcut_lib.train.results import METRICS, book_file, papers, read_results
 from softcut_lib.train.runs import read_json
 
@@ -235,7 +236,7 @@ def differences(name: str, rows: Iterable[dict], *, path=None) -> list[tuple[str
         }
         if options["scale"] != 1:
             theirs["size"], ours["size"] = "native", f"{options['scale']:g} of the sides"
-        for option in ("precision", "accumulate", "devices"):
+        for option in DEFAULTS:
             if option in options:
                 theirs[option], ours[option] = "not said", str(options[option])
         for what, here in ours.items():

@@ -96,9 +96,8 @@ def test_a_notebook_differs_in_its_first_cell_alone(made, name):
     assert not re.findall(left, text, re.MULTILINE), "marks that only the book understands"
     assert "**GPU**" in text and "which took" in text, "says what a GPU changes, and the time"
     source = "\n".join(cell.source for cell in code[1:])
-    heaviest = 1_200_000
-    heaviest += 5_500_000 * ("trained_model(" in source)
-    heaviest += 2_500_000 * ("recorded(" in source or "recorded_files(" in source)
+    heaviest = 7_000_000 if "trained_model(" in source else 1_500_000
+    heaviest += 1_000_000 * ("recorded_files(" in source)  # all that is recorded
     assert made[name].stat().st_size < heaviest, "the networks that it loads, the runs it reads"
 
 
@@ -171,8 +170,9 @@ def test_networks_are_found_in_the_code_alone():
 
     assert colab.networks(notebook('a = sc.trained_model(f"horses-{kind}-x")')) == {"horses-*-x"}
     assert colab.networks(notebook("pass")) == set()
-    assert colab.reads_runs(notebook('content, _ = recorded("sign", "camvid")'))
-    assert not colab.reads_runs(notebook("found = recorded_rows(results)"))
+    assert {"sign", "camvid"} == colab.experiments(notebook('found = recorded("sign", "camvid")'))
+    assert colab.experiments(notebook("recorded_files()")) == {"*"}
+    assert colab.experiments(notebook('found = recorded_rows("sign")')) == set()
     with pytest.raises(ValueError, match="must name its networks"):
         colab.networks(notebook("sc.trained_model(name)"))
 

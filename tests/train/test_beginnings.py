@@ -134,10 +134,11 @@ def test_what_cannot_be_kept_leaves_nothing_behind(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"last")
     kept = Beginning(tmp_path / "kept", 4)
     with pytest.raises(FileNotFoundError):
-        kept.keep(tmp_path / "last.ckpt", tmp_path / "best.ckpt", [])
+        kept.keep(tmp_path, tmp_path / "last.ckpt")
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     (tmp_path / "best.ckpt").write_bytes(b"best")
-    kept.keep(tmp_path / "last.ckpt", tmp_path / "best.ckpt", ["first"])
-    kept.keep(tmp_path / "last.ckpt", tmp_path / "best.ckpt", ["second"])
-    assert "first" in (tmp_path / "kept/sessions.json").read_text()
-    assert len(list(tmp_path.iterdir())) == 3
+    for words in ("first", "second"):
+        (tmp_path / "config.json").write_text(words)
+        kept.keep(tmp_path, tmp_path / "last.ckpt")
+    assert (tmp_path / "kept/config.json").read_text() == "first"
+    assert len(list(tmp_path.iterdir())) == 4

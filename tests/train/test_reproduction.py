@@ -139,4 +139,4 @@ def test_a_run_says_its_precision_and_how_it_was_shared_out():
     run["options"] = {**run["options"], "precision": "bf16-mixed", "accumulate": 2}
     table = show.beside_table(beside("horses", [file(run)], data="weizmann"), caption="")
     (words,) = (row[-1] for row in table.rows if row[0] == "Base")
-    assert words.endswith("accumulate 2, bf16-mixed")
+    assert words.endswith("precision bf16-mixed, accumulate 2")

@@ -67,8 +67,6 @@ def run_name(config: dict) -> str:
 
 def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, command):
     """Train and test as `run` describes; ``settings`` is the experiment, ``config`` its record."""
-    from softcut_lib.train.callbacks import KeepBestAndLast
-
     if how.threads is not None:  # also for tests of a run that is finished
         torch.set_num_threads(how.threads)
     every = runs_folder(runs) / config["experiment"]
@@ -84,6 +82,8 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     if not train:
         return None
     known_device(how.device)
+    from softcut_lib.train.callbacks import KeepBestAndLast  # Lightning: not to read what is there
+
     last = folder / "last.ckpt"
     if last.exists() and not resume:
         raise ValueError(

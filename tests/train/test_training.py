@@ -549,3 +549,10 @@ def test_a_full_disk_keeps_the_old_checkpoint(monkeypatch, tmp_path, file):
         assert found["best.ckpt"] == kept["best.ckpt"]
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", TINY)
     assert timeless(train(resume=True, runs=tmp_path / "runs")) == timeless(whole)
+
+
+def test_a_finished_run_is_read_without_the_training_loop(tmp_path, monkeypatch):
+    whole = train(runs=tmp_path)
+    monkeypatch.setitem(sys.modules, "softcut_lib.train.callbacks", None)
+    monkeypatch.setitem(sys.modules, "softcut_lib.train.module", None)
+    assert train(runs=tmp_path) == whole

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from pathlib import Path
 
+from softcut_lib.train.packing import as_text, unpack
 from softcut_lib.train.runs import read_json, write_atomically
 
 METRICS = ("iou", "loss", "figures")
-SCHEMA = 1
+SCHEMA = 2
 
 # name -> type, or a dict of the same form; a list holds values of its one entry
 _ROW = {
@@ -49,7 +49,7 @@ def validate_results(value) -> None:
             there.
 
     Example:
-        >>> validate_results({"schema": 1})
+        >>> validate_results({"schema": 2})
         Traceback (most recent call last):
         ValueError: results: 'experiment' is missing...
     """
@@ -144,13 +144,13 @@ def write_results(path, rows: list[dict], *, experiment, data: str, session: dic
         if settings.conclude is not None:
             value["conclusion"] = _round(settings.conclude(value["rows"]))
         validate_results(value)
-        write_atomically(path, _compact_json(value).encode())
+        write_atomically(path, as_text(value).encode())
     return value
 
 
 def read_results(path) -> dict:
     """Read and check a result file; errors name the file."""
-    value = read_json(path)
+    value = unpack(read_json(path))
     try:
         validate_results(value)
     except ValueError as error:
@@ -264,15 +264,6 @@ def paper_row(row: str, *, experiment: int, path=None) -> dict[str, tuple]:
 
 def _key(row):
     return row["model"], row["seed"], tuple(sorted(row["options"].items()))
-
-
-def _compact_json(value) -> str:
-    """JSON with one line for each list of plain values, so that a diff can be read."""
-    import json
-
-    text = json.dumps(value, indent=1, allow_nan=False)
-    squeeze = lambda match: re.sub(r"\s*\n\s*", " ", match[0])  # noqa: E731
-    return re.sub(r"\[[^\[\]{}]*\]", squeeze, text) + "\n"
 
 
 class _Lock:

@@ -39,7 +39,7 @@ def said(seeds, folder, monkeypatch, capsys):
     chapter = sc.EXPERIMENTS["horses"]
     for part, rows in (("", [*runs, invented("base", 0, lr=1e-2)]), ("-min_cut", cuts)):
         content = {
-            "schema": 1, "experiment": "horses", "title": chapter.title, "source": chapter.source,
+            "schema": 2, "experiment": "horses", "title": chapter.title, "source": chapter.source,
             "data": "weizmann", "about": "invented", "written": SESSION, "rows": rows,
         }  # fmt: skip
         if seeds:

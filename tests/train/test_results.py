@@ -60,6 +60,28 @@ def test_written_files_are_read_back(tmp_path):
     assert not list(path.parent.glob(".*"))
 
 
+def test_columns_of_the_data_stand_once_and_only_where_all_rows_have_them(tmp_path):
+    path, known = tmp_path / "r.json", {"constant": [0.125, 0.25]}
+    told = [{**r, "test": {**r["test"], **known}} for r in (record(), record(seed=1))]
+    value = write(path, *told)
+    text = path.read_text()
+    assert text.count('"name"') == text.count('"constant"') == 1
+    assert read_results(path) == value
+    assert all(row["test"]["constant"] == [0.125, 0.25] for row in value["rows"])
+    mixed = write(path, record(seed=2))  # an older record knows no constant
+    assert path.read_text().count('"constant"') == 2 and read_results(path) == mixed
+    assert ["constant" in row["test"] for row in mixed["rows"]] == [True, True, False]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [], [3], [{}], [{"test": 3}], [{"seed": 0}]])
+def test_damaged_rows_are_named(tmp_path, wrong):
+    path = tmp_path / "r.json"
+    write(path, record())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rows": wrong}))
+    with pytest.raises(ValueError, match=r"r\.json: results\.rows"):
+        read_results(path)
+
+
 def test_rows_are_merged_and_replaced(tmp_path):
     path = tmp_path / "r.json"
     write(path, record("base"), record("softcut"))
@@ -96,7 +118,7 @@ def change(place, value):
     [
         (["rows"], None, "'rows' is missing"),
         (["rows"], [], "results.rows: expected a list with entries"),
-        (["schema"], 2, "schema: expected 1, got 2"),
+        (["schema"], 1, "schema: expected 2, got 1"),
         (["rows", 0, "seed"], "0", r"rows\[0\].seed: expected int, got '0'"),
         (["rows", 0, "seed"], True, r"rows\[0\].seed: expected int"),
         (["rows", 0, "test", "iou", 1], float("nan"), r"test.iou\[1\]: expected float, got nan"),

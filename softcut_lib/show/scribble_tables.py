@@ -11,11 +11,13 @@ from softcut_lib.train.counterparts import DATA, to_fill
 from softcut_lib.train.results import papers
 from softcut_lib.train.seeds import runs_of
 from softcut_lib.train.sweep import validation_iou
+from softcut_lib.train.table_scribbles import NETS, SUPERVISIONS
 
 __all__ = [
     "clustering_table",
     "fill_table",
     "length_table",
+    "network_table",
     "paper_table",
     "shares_table",
     "strength_table",
@@ -87,6 +89,37 @@ def shares_table(lines, *, caption=""):
     ]
     header = ["row", "share of full masks", "paper", *(f"here: {WORDS[d]}" for d in DATA)]
     return table(header, rows, caption=caption)
+
+
+def network_table(found, *, caption=""):
+    """Our networks under each way of supervision, and the share of full supervision in percent.
+
+    Args:
+        found: from `softcut_lib.train.counterparts.by_network`.
+        caption: a sentence above the table.
+
+    Example:
+        >>> network_table({"unet": {"pce": {"iou": 0.6, "share": 0.75, "seeds": [0]}}}).rows
+        [['small U-Net', '0.600, 75%', '1']]
+    """
+    ways = list(dict.fromkeys(way for row in found.values() for way in row))
+    if not ways:
+        return table(["network"], [["no recorded runs in this copy"]], caption=caption)
+    rows = []
+    for net, row in found.items():
+        counts = sorted({len(run["seeds"]) for run in row.values()})
+        seeds = counts[0] if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        rows.append([NETS[net][0], *(_with_share(way, row.get(way)) for way in ways), seeds])
+    return table(
+        ["network", *(SUPERVISIONS[way][0] for way in ways), "seeds"], rows, caption=caption
+    )
+
+
+def _with_share(way, run):
+    if run is None:
+        return None
+    share = "" if way == "masks" or run["share"] is None else f", {run['share']:.0%}"
+    return f"{run['iou']:.3f}{share}"
 
 
 def weight_table(content, *, caption=""):

@@ -188,3 +188,37 @@ def shares(lines: Iterable[dict]) -> list[dict]:
         share = line["printed"] / whole["printed"]
         found.append({"row": line["row"], "metric": line["metric"], "printed": share, "ours": ours})
     return found
+
+
+def by_network(content: dict | None, ways=("masks", "pce", "nc", "crf")) -> dict[str, dict]:
+    """What every network of ours reaches with each way of supervision, and the share of full masks.
+
+    Args:
+        content: of a results file of scribbles, or None.
+        ways: names in `softcut_lib.train.table_scribbles.SUPERVISIONS`.
+
+    Returns:
+        network -> way -> `measured`, with ``share`` of the way "masks" (None where that is not
+        recorded); networks and ways without a run are left out.
+
+    Example:
+        >>> rows = [{"model": f"unet-{way}", "seed": 0, "test": {"iou": [iou]}}
+        ...         for way, iou in (("masks", 0.8), ("pce", 0.6))]
+        >>> found = by_network({"experiment": "scribbles", "rows": rows})
+        >>> round(found["unet"]["pce"]["share"], 3)
+        0.75
+    """
+    from softcut_lib.train.table_scribbles import NETS
+
+    table = {}
+    for net in NETS if content else ():
+        runs = {way: measured([content], content["experiment"], f"{net}-{way}") for way in ways}
+        whole = runs.get("masks")
+        found = {
+            way: {**run, "share": run["iou"] / whole["iou"] if whole else None}
+            for way, run in runs.items()
+            if run
+        }
+        if found:
+            table[net] = found
+    return table

@@ -4,7 +4,14 @@ import pytest
 
 from softcut_lib import show
 from softcut_lib.cli import build_parser
-from softcut_lib.train.counterparts import DATA, beside_paper, measured, shares, to_fill
+from softcut_lib.train.counterparts import (
+    DATA,
+    beside_paper,
+    by_network,
+    measured,
+    shares,
+    to_fill,
+)
 from softcut_lib.train.experiments import EXPERIMENTS
 from softcut_lib.train.results import papers
 
@@ -94,3 +101,17 @@ def test_shares_of_full_supervision():
     assert line["printed"] == pytest.approx(part / full)
     rows = show.shares_table(found.values()).rows
     assert [r for r in rows if r[4] == "75%"] and set(DATA) == set(line["ours"])
+
+
+def test_shares_of_our_networks():
+    runs = [("unet-masks", 0, 0.8), ("unet-pce", 0, 0.62), ("unet-pce", 1, 0.8),
+            ("softcut-nc", 0, 0.5)]  # fmt: skip
+    found = by_network(file("scribbles", "weizmann", *runs))
+    assert set(found) == {"unet", "softcut"} and set(found["unet"]) == {"masks", "pce"}
+    assert found["unet"]["pce"]["share"] == pytest.approx(0.71 / 0.8)
+    assert found["softcut"]["nc"]["share"] is None  # nothing to compare with
+    rows = {row[0]: row[1:] for row in show.network_table(found).rows}
+    assert rows["small U-Net"] == ["0.800", "0.710, 89%", "-", "1 to 2"]
+    assert rows["small U-Net and edge net, soft cut"] == ["-", "-", "0.500", "1"]
+    assert by_network(None) == {}
+    assert show.network_table({}).rows == [["no recorded runs in this copy"]]

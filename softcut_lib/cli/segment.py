@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 
@@ -18,9 +19,10 @@ background, 255 free."""
 def segment(a):
     import numpy as np
     import torch
-    from skimage import img_as_ubyte, io
+    from PIL import Image
 
     from softcut_lib.cuts.interactive import interactive_cut
+    from softcut_lib.train.runs import write_atomically
 
     out = a.out or a.image.with_name(f"{a.image.stem}_mask.png")
     _refuse_output(out, a)
@@ -37,7 +39,9 @@ def segment(a):
         tensor.contiguous(), torch.from_numpy(seeds)[None], method=a.method, sigma=a.sigma,
         strength=a.strength, color=a.color,
     )[0].numpy()  # fmt: skip
-    io.imsave(out, img_as_ubyte(mask), check_contrast=False)
+    content = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(content, format="PNG")
+    write_atomically(out, content.getvalue())
     print(
         f"{out}: {mask.mean():.1%} of the pixels are foreground "
         f"({a.method}, {time.perf_counter() - started:.1f} s)"

@@ -14,6 +14,7 @@ from softcut_lib.train.sweep import validation_iou
 
 __all__ = [
     "clustering_table",
+    "energies_table",
     "fill_table",
     "length_table",
     "paper_table",
@@ -23,7 +24,7 @@ __all__ = [
     "weight_table",
 ]
 
-WORDS = {"voc": "VOC", "weizmann": "horses", "camvid": "CamVid"}
+WORDS = {"voc": "VOC", "weizmann": "horses", "camvid": "CamVid", "msra": "MSRA10K"}
 
 
 def paper_table(lines, *, caption=""):
@@ -65,8 +66,42 @@ def _ours(line, data):
     return f"{found['iou']:.3f}{spread}, {len(found['seeds'])}"
 
 
+def energies_table(lines, *, caption=""):
+    """The paper's figure 5: each printed energy beside ours.
+
+    Args:
+        lines: from `softcut_lib.train.counterparts.energies_beside_paper`.
+        caption: a sentence above the table.
+
+    Returns:
+        A `Table`. Behind a mean the standard deviation over the seeds, then the numbers of seeds
+        and of images; empty where nothing is recorded.
+
+    Example:
+        >>> ours = {"energy": 0.21, "spread": None, "seeds": [0], "images": 148}
+        >>> line = {"row": "NC before", "printed": 0.18, "ours": {"weizmann": ours}}
+        >>> energies_table([line])
+        energy     paper, one image  here: horses
+        NC before  0.18              0.210, 1, 148
+    """
+
+    def cell(found):
+        if found is None:
+            return ""
+        digits = 3 if found["energy"] < 10 else 0  # a normalized cut, or squares of colors
+        spread = "" if found["spread"] is None else f" ({found['spread']:.{digits}f})"
+        mean = f"{found['energy']:.{digits}f}"
+        return f"{mean}{spread}, {len(found['seeds'])}, {found['images']}"
+
+    rows = [
+        [line["row"], f"{line['printed']:g}", *map(cell, line["ours"].values())] for line in lines
+    ]
+    heads = [f"here: {WORDS[data]}" for data in lines[0]["ours"]]
+    return table(["energy", "paper, one image", *heads], rows, caption=caption)
+
+
 def fill_table(lines):
-    """The commands that would fill what is empty in tables of `paper_table`.
+    """The commands that would fill what is empty in tables of `paper_table`, `energies_table`.
 
     >>> fill_table([]).rows
     [['nothing is empty']]

@@ -20,8 +20,8 @@ EXAMPLES = """examples:
   softcut doctor                                          what is installed, found, missing
 
 Where the data are: set SOFTCUT_DATA to the folder that holds weizmann_horse_db/, camvid/,
-cityscapes/, voc2012/; the data set "synthetic" needs nothing. Runs are kept in SOFTCUT_RUNS, else
-in the user's cache folder. `softcut COMMAND --help` says more."""
+cityscapes/, voc2012/, msra10k/; the data set "synthetic" needs nothing. Runs are kept in
+SOFTCUT_RUNS, else in the user's cache folder. `softcut COMMAND --help` says more."""
 
 GOES_ON = {
     "train": "; the same command with --resume continues",

@@ -97,7 +97,7 @@ def add_commands(command, raw):
 def _training_options(sub):
     what = sub.add_argument_group("what is trained")
     what.add_argument("--data", default="synthetic", help="synthetic (default), weizmann, camvid, "
-                      "cityscapes, voc; `softcut experiments NAME` says which")  # fmt: skip
+                      "cityscapes, voc, msra; `softcut experiments NAME` says which")  # fmt: skip
     what.add_argument("--profile", default="full", help="full (default); fast: a trial of a minute "
                       "or two; gpu: the streets' larger budget")  # fmt: skip
     what.add_argument("--steps", type=int, help="optimizer steps in all, in place of epochs")
@@ -105,7 +105,7 @@ def _training_options(sub):
     what.add_argument("--batch", type=int, help="images of one step, over all devices and parts")
     what.add_argument("--optimizer", help="adam or adagrad")
     what.add_argument("--lr", type=float, help="learning rate")
-    what.add_argument("--scale", type=float, default=1.0, help="factor on the sides (horses only)")
+    what.add_argument("--scale", type=float, default=1.0, help="factor on the sides (not streets)")
     how = sub.add_argument_group("how it is computed")
     how.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     how.add_argument("--devices", type=int, default=1, help="processes that share a batch (DDP)")

@@ -1,4 +1,4 @@
-"""MSRA10K: 10,000 photographs of one salient object each, with its mask (chapter 15).
+"""MSRA10K: 10,000 photographs of one salient object each, with its mask (chapter 13).
 
     Imgs/<name>.jpg     photograph, 400 pixels at its long side
     Imgs/<name>.png     mask of the same size: 255 on the object, 0 elsewhere

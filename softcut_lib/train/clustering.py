@@ -8,9 +8,12 @@ both of hard labels y. The algorithms solve each image by itself; the network ha
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 from scipy.cluster.vq import kmeans2
 from torch.nn.functional import one_hot
+from torch.utils.data import Subset
 
 from softcut_lib import _checks as check
 from softcut_lib.affinity.lattice import LatticeAffinity
@@ -70,12 +73,13 @@ def clustering_energies(network, items, *, sigma_color=15.0, sigma_space=40.0, s
     return found
 
 
-def held_out_energies(network, sets) -> dict:
+def held_out_energies(network, sets, *, count=None) -> dict:
     """`clustering_energies` of the validation and test images, as part of a record.
 
     Args:
-        network: a trained network.
+        network: a trained network, on any device; the energies are computed on the CPU.
         sets: "val" and "test" -> data set.
+        count: only the first so many images of each split; None for all.
 
     Returns:
         {"clustering": columns of `clustering_energies`, and split}. No image was trained on; those
@@ -83,8 +87,16 @@ def held_out_energies(network, sets) -> dict:
     """
     columns = {"split": []}
     network.eval()
+    device = next(network.parameters()).device
+
+    def answer(image):
+        return SimpleNamespace(prob=network(image.to(device)).prob.cpu())
+
     for split in ("val", "test"):
-        found = clustering_energies(network, sets[split])
+        items = sets[split]
+        if count is not None:
+            items = Subset(items, range(min(count, len(items))))
+        found = clustering_energies(answer, items)
         columns["split"] += [split] * len(found["name"])
         for name, values in found.items():
             columns.setdefault(name, []).extend(values)

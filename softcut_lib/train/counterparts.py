@@ -3,6 +3,7 @@
     printed: pooled mIoU on PASCAL VOC 2012, networks that start from ImageNet
     here:    the same experiment (pooled; `scribbles-voc`), and smaller ones on horses and CamVid
 
+and its figure 5: energies of one photograph there, means over those not trained on here.
 Everything is read, from `book/papers.json` and the results files; what nobody has run here stays
 empty, beside the command that would fill it.
 """
@@ -46,6 +47,19 @@ TABLES = {
         "DeepLab-ResNet101": "resnet101",
     },
 }
+# of figure 5: the networks that only cluster, each row's model and energy
+CLUSTERED = {
+    "msra": ("clustering-msra", "atrous-plain"),
+    "weizmann": ("scribbles-clustering", "unet"),
+}
+ENERGIES = {
+    "K-means before": ("masks", "kmeans"),
+    "K-means after": ("only-kmeans", "kmeans"),
+    "K-means algorithm": ("only-kmeans", "kmeans_algorithm"),
+    "NC before": ("masks", "normalized_cut"),
+    "NC after": ("only-nc", "normalized_cut"),
+    "NC algorithm": ("only-nc", "normalized_cut_algorithm"),
+}
 WAYS = {
     "miou_full": "masks",
     "miou_scribbles_without_nc": "pce",
@@ -88,6 +102,20 @@ def measured(files: Iterable[dict], experiment: str, model: str) -> dict | None:
     Raises:
         ValueError: a seed has rows in several files, say a trial's beside the full one.
     """
+    runs = _runs(files, experiment, model)
+    if not runs:
+        return None
+    tests = [row["test"] for row in runs.values()]
+    pooled = all("both" in test for test in tests)
+    values = [
+        pooled_iou(test["both"], test["either"])[0] if pooled else fmean(test["iou"])
+        for test in tests
+    ]
+    return {"iou": fmean(values), **_over_seeds(values, runs), "pooled": pooled}
+
+
+def _runs(files, experiment, model):
+    """seed -> row, from all files of an experiment."""
     runs: dict = {}
     for file in files:
         if file["experiment"] == experiment:
@@ -97,20 +125,12 @@ def measured(files: Iterable[dict], experiment: str, model: str) -> dict | None:
                     f"files: several hold {model} of {experiment}, seed {twice[0]}; leave out all "
                     "but one, e.g. those whose names say fast, gpu, min_cut or a scale"
                 )
-            runs |= {seed: row["test"] for seed, row in found.items()}
-    if not runs:
-        return None
-    pooled = all("both" in test for test in runs.values())
-    values = [
-        pooled_iou(test["both"], test["either"])[0] if pooled else fmean(test["iou"])
-        for test in runs.values()
-    ]
-    return {
-        "iou": fmean(values),
-        "spread": stdev(values) if len(values) > 1 else None,
-        "seeds": sorted(runs),
-        "pooled": pooled,
-    }
+            runs |= found
+    return runs
+
+
+def _over_seeds(values, runs):
+    return {"spread": stdev(values) if len(values) > 1 else None, "seeds": sorted(runs)}
 
 
 def beside_paper(table: int, files: Iterable[dict], *, path=None) -> list[dict]:
@@ -140,6 +160,37 @@ def beside_paper(table: int, files: Iterable[dict], *, path=None) -> list[dict]:
             {"row": names[0], "metric": names[1], "printed": entry["value"], "models": models,
              "ours": ours}
         )  # fmt: skip
+    return lines
+
+
+def energies_beside_paper(files: Iterable[dict], *, path=None) -> list[dict]:
+    """Every energy of the paper's figure 5, and what was measured here.
+
+    Args:
+        files: contents of results files.
+        path: of `papers.json`, where it lies elsewhere.
+
+    Returns:
+        As `beside_paper`, with the data sets of `CLUSTERED`; ours (data -> dict: energy, the mean
+        over all photographs that were not trained on, spread over the seeds, seeds, images).
+    """
+    files = list(files)
+    lines = []
+    for entry in papers(path)["results"]:
+        if entry["source"] != SOURCE or entry["table"] != "figure 5":
+            continue
+        way, column = ENERGIES[entry["row"]]
+        models = {data: (name, f"{net}-{way}") for data, (name, net) in CLUSTERED.items()}
+        ours = {}
+        for data, pair in models.items():
+            runs = _runs([f for f in files if f["data"] == data], *pair)
+            values = [fmean(row["clustering"][column]) for row in runs.values()]
+            ours[data] = {
+                "energy": fmean(values), **_over_seeds(values, runs),
+                "images": max(len(row["clustering"]["name"]) for row in runs.values()),
+            } if values else None  # fmt: skip
+        names = {"row": entry["row"], "metric": entry["metric"], "printed": entry["value"]}
+        lines.append({**names, "models": models, "ours": ours})
     return lines
 
 

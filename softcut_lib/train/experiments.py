@@ -13,6 +13,7 @@ import torch
 from softcut_lib import _checks as check
 from softcut_lib.train.forms import Data, Experiment, Model, choose
 from softcut_lib.train.table_horses import HORSES
+from softcut_lib.train.table_msra import MSRA
 from softcut_lib.train.table_scribbles import SCRIBBLES
 from softcut_lib.train.table_small import SMALL
 from softcut_lib.train.table_streets import STREETS
@@ -29,7 +30,7 @@ __all__ = [
     "run",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SMALL, **SCRIBBLES, **VOC}
+EXPERIMENTS: dict[str, Experiment] = {**HORSES, **STREETS, **SMALL, **SCRIBBLES, **VOC, **MSRA}
 
 
 def build_model(experiment: str, model: str, *, seed: int, log=None):

@@ -113,6 +113,9 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
         through_windows(module.model, settings.windows), sets["test"], settings.objective,
         device=how.device, metric=settings.metric, counts=settings.counts, progress=how.progress,
     )  # fmt: skip
+    further = {}
+    if settings.measure is not None and settings.decodes is None:  # else `retested` measures
+        further = settings.measure(module.model, sets)
     record = {
         **config,
         "counts": {split: len(items) for split, items in sets.items()},
@@ -121,6 +124,7 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
         "stopped": stopped,
         "summary": summarize(test),
         "test": test,
+        **further,
         "history": module.history,
         "wall_time_s": sum(row["seconds"] for row in module.history)
         + time.perf_counter()

@@ -61,13 +61,14 @@ class Scribbled(Dataset):
 
 
 class Crops(Dataset):
-    """Square crops of images that someone scribbled on, in their own resolution, nothing kept.
+    """Square crops of images in their own resolution, nothing kept.
 
     An item is a crop of ``side`` pixels, its target `pack(mask, seeds)`. Crop j of image i is drawn
-    from (seed, i, j) and mirrored for odd j. An image with a side below ``side`` is enlarged first.
+    from (seed, i, j) and mirrored for odd j. An image with a side below ``side`` is enlarged first;
+    where nobody scribbled (no seeds), all pixels are free.
 
     Args:
-        items: data set of dicts with image, target, seeds, name.
+        items: data set of dicts with image, target, name, and seeds where somebody drew them.
         side: of the crops in pixels.
         each: crops of an image; the data set is ``each`` times as long as ``items``.
         seed: of the places.
@@ -90,7 +91,8 @@ class Crops(Dataset):
 
     def __getitem__(self, index):
         number, place = divmod(range(len(self))[index], len(self.items))
-        item = self.items[place]
+        item = dict(self.items[place])
+        item.setdefault("seeds", torch.full_like(item["target"], FREE))
         grid = item["target"].shape
         factor = max(1.0, self.side / min(grid))
         item = resized(item, [max(self.side, round(factor * length)) for length in grid])

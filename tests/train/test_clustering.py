@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from softcut_lib import toy_scene
-from softcut_lib.train.clustering import clustering_energies
+from softcut_lib.train.clustering import clustering_energies, held_out_energies
 
 
 def items(count=2):
@@ -60,3 +60,28 @@ def test_the_answer_repeats_and_options_are_checked():
     assert clustering_energies(fixed(prob), data) == clustering_energies(fixed(prob), data)
     with pytest.raises(ValueError, match="starts"):
         clustering_energies(fixed(prob), data, starts=0)
+
+
+class Bright(torch.nn.Module):
+    """Says which pixels are brighter than a level that lies where the network lies."""
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, image):
+        return SimpleNamespace(prob=(image.mean(1, keepdim=True) > self.level).float())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_held_out_energies_are_those_of_both_splits(device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    sets = {"val": items(2), "test": items(3)[2:]}
+    network = Bright().to(device)
+    every = held_out_energies(network, sets)["clustering"]
+    assert every.pop("split") == ["val", "val", "test"]
+    assert every == clustering_energies(Bright(), [*sets["val"], *sets["test"]])
+    few = held_out_energies(network, sets, count=1)["clustering"]
+    assert few.pop("split") == ["val", "test"]
+    assert few == {name: [values[0], values[2]] for name, values in every.items()}

@@ -8,6 +8,7 @@ from softcut_lib.train.counterparts import (
     DATA,
     beside_paper,
     by_network,
+    energies_beside_paper,
     measured,
     shares,
     to_fill,
@@ -115,3 +116,47 @@ def test_shares_of_our_networks():
     assert rows["small U-Net and edge net, soft cut"] == ["-", "-", "0.500", "1"]
     assert by_network(None) == {}
     assert show.network_table({}).rows == [["no recorded runs in this copy"]]
+
+
+def clustered(experiment, data, net):
+    """A file of two seeds of the three rows, whose energies say row, column, seed and image."""
+    rows = []
+    for k, way in enumerate(("masks", "only-nc", "only-kmeans")):
+        for seed in (0, 1):
+            columns = {
+                column: [scale * (1 + k + seed / 4 + image / 8) for image in range(3)]
+                for column, scale in (("normalized_cut", 0.25), ("kmeans", 1000.0),
+                                      ("normalized_cut_algorithm", 0.125),
+                                      ("kmeans_algorithm", 500.0))
+            }  # fmt: skip
+            energies = {"name": ["a", "b", "c"], **columns}
+            rows.append({"model": f"{net}-{way}", "seed": seed, "clustering": energies})
+    return {"experiment": experiment, "data": data, "rows": rows}
+
+
+def test_the_energies_of_figure_5_stand_beside_the_networks_that_cluster():
+    printed = {e["row"]: e["value"] for e in PRINTED if e["table"] == "figure 5"}
+    msra = clustered("clustering-msra", "msra", "atrous-plain")
+    lines = energies_beside_paper([msra])
+    assert {x["row"]: x["printed"] for x in lines} == printed and len(printed) == 6
+    found = {x["row"]: x["ours"]["msra"]["energy"] for x in lines}
+    middle = 1 / 4  # what seed and image add to the row's number, on average
+    assert found == pytest.approx({
+        "K-means before": 1000 * (1 + middle), "K-means after": 1000 * (3 + middle),
+        "K-means algorithm": 500 * (3 + middle), "NC before": 0.25 * (1 + middle),
+        "NC after": 0.25 * (2 + middle), "NC algorithm": 0.125 * (2 + middle),
+    })  # fmt: skip
+    for line in lines:
+        for experiment, model in line["models"].values():
+            assert model in EXPERIMENTS[experiment].models
+        ours = line["ours"]["msra"]
+        assert ours["seeds"] == [0, 1] and ours["images"] == 3 and line["ours"]["weizmann"] is None
+    cells = {row[0]: row[1:] for row in show.energies_table(lines).rows}
+    assert cells["NC after"] == ["0.11", "0.562 (0.044), 2, 3", ""]
+    assert cells["K-means before"] == ["3406", "1250 (177), 2, 3", ""]
+    models = "--models unet-masks unet-only-kmeans unet-only-nc --seeds 0 1 2"
+    assert to_fill(lines) == [f"softcut reproduce scribbles-clustering --data weizmann {models}"]
+    (command,) = [c for c in to_fill(energies_beside_paper([])) if "msra" in c]
+    arguments = build_parser().parse_args(command.split()[1:])
+    assert set(arguments.models) == set(EXPERIMENTS[arguments.experiment].models)
+    assert arguments.data in EXPERIMENTS[arguments.experiment].data

@@ -266,6 +266,9 @@ def test_crops_cut_image_mask_and_scribbles_at_one_place():
     assert len(places) > 3 and len(data) == 6
     large = Crops([item], side=40)[0]
     assert large["target"].shape == (40, 40) and large["image"].shape == (1, 40, 40)
+    unmarked = Crops([{name: item[name] for name in ("image", "target", "name")}], side=16)[0]
+    mask, seeds = unpack(unmarked["target"])
+    assert torch.equal(mask, unmarked["image"][0].long() % 251) and (seeds == 255).all()
 
 
 def test_drawn_scribbles_are_taken_as_they_are():

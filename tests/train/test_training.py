@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,6 +103,21 @@ def record_steps(monkeypatch):
 
     monkeypatch.setattr(module, "step_generator", recorder)
     return steps
+
+
+def test_what_is_measured_besides_is_recorded_once_and_by_the_experiment_that_asks(monkeypatch):
+    """In the run's record, unless the run belongs to another experiment."""
+    measure = lambda model, sets: {"seen": {name: len(x) for name, x in sets.items()}}  # noqa: E731
+    asks = replace(TINY, measure=measure)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", asks)
+    first = train(model="plain", epochs=1)
+    assert first["seen"]["val"] == first["seen"]["test"] == 3
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", replace(TINY, measure=None))
+    assert train(model="plain", epochs=1, train=False) == first
+    monkeypatch.setitem(experiments.EXPERIMENTS, "other", replace(asks, decodes="tiny"))
+    record = run("other", model="plain", data="squares", epochs=1, seed=1)
+    assert record["seen"] == {"val": 3, "test": 3}
+    assert "seen" not in train(model="plain", epochs=1, seed=1, train=False)
 
 
 @pytest.mark.parametrize("model", ["soft", "plain"])

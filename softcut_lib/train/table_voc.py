@@ -55,21 +55,21 @@ RESNET = {"resnet101": ("DeepLabv3, ResNet-101 from ImageNet", _resnet101, COMPA
 
 
 def _voc(listed):
-    """``load(split, scale)`` of the training images of one list and the official val."""
+    """``load(split, scale, count)`` of the training images of one list and the official val."""
 
-    def load(split, scale=1.0):
+    def load(split, scale=1.0, count=None):
         from torch.utils.data import Subset
 
         from softcut_lib import PascalVOC
         from softcut_lib.train.scribbled import Crops
 
         if split == "test":
-            return PascalVOC(split="val", scale=scale)
+            items = PascalVOC(split="val", scale=scale)
+            return Subset(items, range(len(items))[:count])
         items = PascalVOC(split=listed, scale=scale, scribbles=True)
         chosen = [k for k in range(len(items)) if (k % EVERY_NTH == 0) == (split == "val")]
-        if split == "val":
-            return Subset(items, chosen)
-        return Crops(Subset(items, chosen), side=max(16, round(scale * SIDE)))
+        items = Subset(items, chosen[:count])
+        return items if split == "val" else Crops(items, side=max(16, round(scale * SIDE)))
 
     return load
 
@@ -101,6 +101,7 @@ VOC = {
                 "epochs": 2,
                 "steps_per_epoch": 2,
                 "batch": 2,
+                "count": 4,
                 "objective": FromScribbles(2),
             },
         },

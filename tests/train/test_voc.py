@@ -65,6 +65,8 @@ def test_nothing_is_trained_on_that_chooses_or_tests(tree):
     names = [{data[k]["name"] for k in range(len(data))} for data in (train, val, test)]
     assert names[0] | names[1] == set(tree[:TRAIN]) and names[2] == set(tree[TRAIN:])
     assert names[0].isdisjoint(names[1]) and names[1] == {tree[0], tree[EVERY_NTH]}
+    few = [len(load(split, count=1)) for split in ("train", "val", "test")]
+    assert few == [4, 1, 1]  # four crops of one image
     assert "seeds" not in test[0] and test[0]["image"].shape == (3, *SIZE)
     item = train[0]
     mask, seeds = unpack(item["target"])
@@ -113,7 +115,7 @@ def reproduce(name, model, path):
 def test_a_short_run_and_its_dense_crf(tree, tmp_path, monkeypatch):
     small(monkeypatch)
     row = reproduce("scribbles-voc", "atrous-nc", tmp_path / "a.json")
-    assert row["counts"] == {"train": 4 * (TRAIN - 2), "val": 2, "test": 3}
+    assert row["counts"] == {"train": 4 * 4, "val": 2, "test": 3}
     assert row["history"]["step"] == [2, 4] and row["best_epoch"] == 1
     both, either = row["test"]["both"], row["test"]["either"]
     assert np.shape(both) == np.shape(either) == (3, 21)

@@ -267,7 +267,7 @@ def reproduce(a):
             print(_sentence(f"{model}, seed {seed}", record["summary"], record["counts"]["test"]))
     for name, choice in written.get("conclusion", {}).items() if found else ():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in choice.items())}")
-    print(f"{found} rows in {path}" if found else f"no row was found, {path} is left as it is")
+    print(f"{found} rows written to {path}" if found else f"no row found, {path} stays as it is")
     return 2 if stopped else 0 if found else 1
 
 

@@ -344,15 +344,16 @@ def test_edges_may_be_named_from_their_other_end(kind, turned, more):
 
 
 def test_each_system_of_dual_ascent_stops_by_itself():
-    """After as many steps as alone, however long the others of the batch go on."""
+    """After as many steps as alone, and few: without restarts the hard ones take some 2000."""
     scores, weights = random(2, 2, 9, 10), [random(2, *s, seed=1).exp() for s in ((8, 10), (9, 9))]
     weights = [w * torch.tensor([1e-3, 1.0]).view(2, 1, 1) for w in weights]
     seen, answers = [], []
     for b in (slice(0, 2), slice(0, 1), slice(1, 2)):
-        options = {"kernel": "torch", "tol": 1e-8, "log": seen.append}
+        options = {"kernel": "torch", "refine": False, "log": seen.append}
         answers.append(sc.total_variation(scores[b], [w[b] for w in weights], **options))
     together, easy, hard = (info.iterations for info in seen)
-    assert easy.max() < hard.min() and torch.equal(together, torch.cat([easy, hard]))
+    assert easy.max() < hard.min() and hard.max() <= 600
+    assert torch.equal(together, torch.cat([easy, hard]))
     assert torch.equal(answers[0], torch.cat(answers[1:]))
 
 

@@ -110,6 +110,14 @@ def test_the_number_of_threads_changes_nothing():
     assert torch.equal(*results)
 
 
+def test_what_a_mode_promises():
+    points = random_image(1, 30, 2) / 60
+    promises = {"sym": (True, False), "plain": (False, False), "psd": (True, True)}
+    for mode, expected in promises.items():
+        lattice = sc.LatticeAffinity.from_features(points, mode=mode)
+        assert (lattice.symmetric, lattice.psd) == expected
+
+
 def test_where_the_fused_kernel_ends():
     wide = random_image(1, 40, 20) / 60
     assert sc.LatticeAffinity.from_features(wide).kernel == "torch"

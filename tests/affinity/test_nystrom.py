@@ -46,3 +46,12 @@ def test_landmarks_come_from_the_generator():
     assert not torch.allclose(product(3), product(4))
     with pytest.raises(ValueError, match="landmarks"):
         sc.NystromAffinity(image, **SIGMAS, landmarks=0)
+
+
+def test_a_float32_product_keeps_its_digits():
+    """The inverse's entries reach 1000, with both signs: in float32 they would cost four digits."""
+    image, maps = smooth_image(), random_maps(1, 2, 12, 15)
+    sigmas = {"sigma_color": 80, "sigma_space": 6}
+    exact = sc.NystromAffinity(image, **sigmas).matmul(maps)
+    single = sc.NystromAffinity(image.float(), **sigmas).matmul(maps.float())
+    torch.testing.assert_close(single.double(), exact, rtol=1e-5, atol=0)

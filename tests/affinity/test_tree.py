@@ -55,6 +55,14 @@ def test_every_pixel_comes_after_its_parent(generator):
     assert abs(rest - (1 - decay**2)).max() < 1e-14
 
 
+def test_where_edges_tie_the_first_are_taken():
+    """A chessboard of 2 x 2: of four equal edges the last, along the lower row, is left out."""
+    image = torch.tensor([[[[0.0, 25.5], [25.5, 0.0]]]], dtype=torch.float64)
+    W = written_out(sc.TreeAffinity(image))
+    steps = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1], [1, 2, 0, 3], [2, 1, 3, 0]])
+    torch.testing.assert_close(W, torch.exp(-0.5 * steps.double()))
+
+
 def test_the_path_keeps_within_a_region():
     """Two halves of one colour each, joined by a gap of 1: all of a half is as near as its edge."""
     image = torch.zeros(1, 1, 4, 6, dtype=torch.float64)

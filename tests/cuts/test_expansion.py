@@ -71,6 +71,14 @@ def test_seeds_are_kept(generator):
     assert (found[0, 0] == 2).all() and (found[0, -1] == 1).all()
 
 
+def test_a_seed_outweighs_all_the_others_together():
+    """Eight pixels speak against one seed, at whose side every cut is dearer."""
+    scores = torch.zeros(1, 2, 9)
+    scores[:, 1] = 1
+    seeds = torch.tensor([[0] + 8 * [255]])
+    assert not sc.alpha_expansion(scores, [torch.full((1, 8), 10.0)], seeds=seeds).any()
+
+
 def test_it_decodes_a_network_with_several_labels(generator):
     net = torch.nn.Conv2d(3, 4, 3, padding=1)
     cut = sc.CutNet(sc.ScoreAndEdges(net, sc.EdgeNet()), sc.SoftCut(), decode=sc.alpha_expansion)

@@ -49,6 +49,19 @@ def test_exchanged_seeds_give_the_complement(scene, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_each_image_of_a_batch_has_its_own_colors(scene, method):
+    """Beside its negative, whose colors say the opposite."""
+    image, seeds, _ = scene
+    images, marks = torch.cat([image, 1 - image]), torch.cat([seeds, seeds.flip(2)])
+    together = seed_colors(images, marks), interactive_cut(images, marks, method=method, color=0.1)
+    for k in range(2):
+        alone = images[k : k + 1], marks[k : k + 1]
+        torch.testing.assert_close(together[0][k : k + 1], seed_colors(*alone))
+        mask = interactive_cut(*alone, method=method, color=0.1)
+        assert torch.equal(together[1][k : k + 1], mask)
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("color", [0.0, 0.001])
 def test_a_volume_of_one_slice_is_the_image(scene, method, color):
     """Volumes take another solver than images."""

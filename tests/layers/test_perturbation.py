@@ -182,6 +182,22 @@ def test_weights_may_carry_a_label_axis_of_one():
             torch.testing.assert_close(one, other)
 
 
+def test_the_other_images_of_a_batch_do_not_matter():
+    """With the same noise an image's gradient is the same whatever the other images' answers."""
+    scores, weights = problem(batch=2)
+    other = scores.clone()
+    other[1] = scores[1].flip(0, 1, 2) + 1
+    g = torch.randn(scores.shape, generator=generator(8))
+    for noise in ("gaussian", "gumbel"):
+        found = []
+        for s in (scores, other):
+            leaves = [t.clone().requires_grad_() for t in (s, *weights)]
+            cut = sc.perturbed(sigma=0.5, num_samples=6, noise=noise, generator=generator(3))
+            found.append(torch.autograd.grad(cut(leaves[0], leaves[1:]), leaves, g))
+        for one, two in zip(*found, strict=True):
+            assert torch.equal(one[0], two[0]) and not torch.equal(one[1], two[1])
+
+
 def test_the_loss_falls_where_scores_agree_with_the_target():
     scores, weights = problem()
     target = (scores[:, 0] > 0).long()

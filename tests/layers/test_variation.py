@@ -300,6 +300,63 @@ def test_blocks_of_a_value_or_connected():
         assert torch.autograd.grad(x, scores, upstream)[0].flatten().tolist() == row
 
 
+@pytest.mark.parametrize("more", [{"kernel": "flow"}, {"kernel": "torch"}, {"method": "published"}])
+def test_an_edge_of_weight_zero_joins_nothing(more):
+    """Two columns of equal value, no weight between them: the gradient is averaged in each."""
+    scores = torch.ones(1, 1, 3, 2, dtype=torch.float64, requires_grad=True)
+    weights = [torch.ones(1, 2, 2).double(), torch.zeros(1, 3, 1).double()]
+    seen, upstream = [], random(1, 1, 3, 2)
+    x = sc.total_variation(scores, weights, log=seen.append, **more)
+    (slope,) = torch.autograd.grad(x, scores, upstream)
+    torch.testing.assert_close(slope, upstream.mean(2, keepdim=True).expand_as(upstream))
+    assert seen[0].blocks.item() == 2
+
+
+def test_blocks_that_float32_rounds_to_one_value_are_two():
+    """10000.49999 and 10000.50001: the edge between them pulls, so its weight has a gradient."""
+    scores = torch.tensor([[[10000.0, 10001.0]]], requires_grad=True)
+    w = torch.tensor([[0.49999]], requires_grad=True)
+    x = sc.total_variation(scores, [w])
+    assert x[..., 0] == x[..., 1]
+    slopes = torch.autograd.grad(x, (scores, w), torch.tensor([[[1.0, -1.0]]]))
+    assert slopes[0].flatten().tolist() == [1, -1] and slopes[1].item() == 2
+
+
+@pytest.mark.parametrize(
+    "kind, turned, more",
+    [
+        ("1d", ((-1,),), {}),
+        ("2d", ((-1, 0), (0, 1)), {"method": "published", "max_iter": 2000}),
+        ("2d", ((-1, 0), (0, -1)), {"kernel": "torch"}),
+    ],
+)
+def test_edges_may_be_named_from_their_other_end(kind, turned, more):
+    """Solution, gradient and duality gap (so the currents too) do not know the direction."""
+    scores, weights, _ = options_of(kind)
+    inputs, seen, found = [t.requires_grad_() for t in (scores, *weights)], [], []
+    for offsets in (None, turned):
+        x = sc.total_variation(scores, weights, offsets=offsets, log=seen.append, **more)
+        found.append([x, *torch.autograd.grad(x, inputs, random(*x.shape, seed=4))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(seen[0].gap, seen[1].gap, rtol=1e-6, atol=1e-12)
+    assert seen[1].converged.all()
+
+
+def test_each_system_of_dual_ascent_stops_by_itself():
+    """After as many steps as alone, and few: without restarts the hard ones take some 2000."""
+    scores, weights = random(2, 2, 9, 10), [random(2, *s, seed=1).exp() for s in ((8, 10), (9, 9))]
+    weights = [w * torch.tensor([1e-3, 1.0]).view(2, 1, 1) for w in weights]
+    seen, answers = [], []
+    for b in (slice(0, 2), slice(0, 1), slice(1, 2)):
+        options = {"kernel": "torch", "refine": False, "log": seen.append}
+        answers.append(sc.total_variation(scores[b], [w[b] for w in weights], **options))
+    together, easy, hard = (info.iterations for info in seen)
+    assert easy.max() < hard.min() and hard.max() <= 600
+    assert torch.equal(together, torch.cat([easy, hard]))
+    assert torch.equal(answers[0], torch.cat(answers[1:]))
+
+
 def test_connected_blocks_are_those_of_scikit_image():
     measure = pytest.importorskip("skimage.measure")
     values = torch.randint(3, (1, 1, 12, 15), generator=generator()).double()

@@ -182,6 +182,28 @@ def test_images_are_separate(loss, prob):
     torch.testing.assert_close(a + c, twice + b)
 
 
+SCRIBBLES = torch.full((2, 4, 5), 255)
+SCRIBBLES[:, 0, 1], SCRIBBLES[:, 0, 3] = 0, 2
+REGIONAL = LOSSES | {
+    "absent": lambda p, roi: sc.absent_label_loss(p, SCRIBBLES, roi=roi),
+    "normalized cut": lambda p, roi: sc.normalized_cut_loss(p, AFFINITY, roi=roi),
+    "tree energy": lambda p, roi: sc.tree_energy_loss(p, sc.TreeAffinity(IMAGE), roi=roi),
+}
+
+
+@pytest.mark.parametrize("loss", REGIONAL.values(), ids=REGIONAL)
+def test_images_are_separate_in_regions_of_different_size(loss, prob):
+    """What an image's region holds divides that image's sum alone, not the batch's."""
+    small, large = torch.zeros(4, 5, dtype=torch.bool), torch.ones(4, 5, dtype=torch.bool)
+    small[:2, :4] = True
+
+    def value(first, second):
+        return loss(prob, roi=torch.stack([first, second]))
+
+    mixed = value(small, large) + value(large, small)
+    torch.testing.assert_close(mixed, value(small, small) + value(large, large))
+
+
 @every_loss
 def test_one_channel_is_two_classes(loss, generator):
     one = torch.rand(2, 1, 4, 5, generator=generator, dtype=torch.float64)

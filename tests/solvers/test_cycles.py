@@ -1,5 +1,6 @@
 """Multigrid: few steps at any contrast and size, one answer from every kernel."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -8,7 +9,10 @@ import scipy.spatial
 import torch
 
 import softcut_lib as sc
-from tests.grids import GRIDS, arguments, every_grid, random, system_of
+from softcut_lib.grid.edges import tail
+from softcut_lib.solvers.kernels_hierarchy import LATER
+from softcut_lib.solvers.levels import hierarchy
+from tests.grids import EIGHT, GRIDS, arguments, dense, every_grid, random, system_of
 
 FUSED = ("1d", "2d", "2d-row", "2d-column", "2d-pixel", "2d-diagonals", "2d-backwards")
 FORMS = {
@@ -83,6 +87,40 @@ def test_a_quarter_of_the_steps_of_conjugate_gradients(case):
     few = sc.solve(system, rhs, sc.Multigrid())[1].iterations.max()
     many = sc.CG(max_iter=4000, accept=True)(system, rhs)[1].iterations.max()
     assert few <= 16 and 4 * few <= many
+
+
+def test_coarse_chains_are_what_elimination_leaves():
+    """In one dimension interpolation is exact: A_c is the Schur complement, the ground in it."""
+    system = sc.GridSystem([random(2, 12).exp()], ground=random(2, 13, seed=1).abs())
+    for fine, coarse in itertools.pairwise(hierarchy(system)):
+        for b in range(2):
+            A = dense(fine.system, b)
+            off, across = A[1::2, 1::2], A[1::2, ::2]
+            expected = A[::2, ::2] - across.T @ torch.linalg.solve(off, across)
+            torch.testing.assert_close(dense(coarse.system, b), expected)
+
+
+@pytest.mark.parametrize("grid", [(9, 12), (14, 7)])
+@pytest.mark.parametrize("offsets", [None, EIGHT], ids=["four", "eight"])
+def test_coarse_circuits_of_both_kernels_are_the_same(grid, offsets):
+    """Taken link by link in one, probed column by column as P' A P in the other."""
+    from softcut_lib.solvers import kernels_cycles as cycles
+
+    weights = [random(1, *sc.edge_shape(grid, o)).exp() for o in offsets or sc.axis_offsets(2)]
+    ground = 1e-4 * random(1, *grid, seed=1).abs()
+    system = sc.GridSystem(weights, offsets=offsets, ground=ground)
+    plan, circuit, matrices, nine = cycles.lay_out(system)
+    memory = cycles.workspace(plan, 1, np.float64)[0]
+    levels = cycles._build(plan, 0, matrices, circuit, memory, nine)
+    assert levels == len(plan) > 2 and plan[-1, :2].min() == 1
+    fields = torch.from_numpy(memory[:5])  # ground, and links to E, S, SE, SW
+    for level, (height, width, first, *_) in zip(hierarchy(system), plan, strict=False):
+        pitch = width + cycles.MARGIN
+        found = fields[:, first : first + height * pitch].unflatten(1, (height, pitch))
+        torch.testing.assert_close(found[0, :, :width], level.system.ground.view(height, width))
+        for w, o in zip(level.system.weights, level.system.offsets, strict=True):
+            link = found[1 + LATER.index(o), :, :width]
+            torch.testing.assert_close(tail(link, o), w.view(sc.edge_shape((height, width), o)))
 
 
 def test_steps_do_not_grow_with_the_size_of_piecewise_constant_weights():

@@ -81,6 +81,18 @@ def test_it_stops_at_the_first_step_below_its_bound(kernel):
 
 
 @both_kernels
+def test_converged_is_said_of_its_own_rule(kernel):
+    """||r|| < tol * (values in the batch), which may be far above tol ||rhs||."""
+    scores, weights = scene(dtype=torch.float64)
+    system = sc.GridSystem(weights)
+    bound = 1e-6 * scores.numel() / scores.flatten(2).norm(dim=2)
+    _, info = KERNELS[kernel](system, scores)
+    assert info.converged.all() and (info.residual > 1e-6).all() and (info.residual < bound).all()
+    _, info = replace(KERNELS[kernel], max_iter=2)(system, scores)
+    assert not info.converged.any() and (info.residual > bound).all()
+
+
+@both_kernels
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dice_gradients_get_one_step_whatever_is_allowed(kernel, dtype):
     scores, weights = scene(dtype=dtype)

@@ -107,6 +107,31 @@ def test_history_starts_at_the_start_and_ends_at_the_residual(kernel):
     torch.testing.assert_close(info.history[-1], info.residual, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("per_label", [False, True])
+def test_every_kernel_measures_the_same_lengths(per_label):
+    """||rhs - A x||, ||x||, ||rhs|| and ||A||_inf, by which convergence is judged."""
+    from softcut_lib.solvers import flat, kernels_cycles, red_black
+    from softcut_lib.solvers.interface import lengths_of
+
+    scores, weights, options = arguments("2d", per_label=per_label, contrast=2)
+    system, budget = system_of(scores, weights, options), sc.CG(max_iter=3)
+    norm = [dense(system, b, c).abs().sum(1).max() for b in range(2) for c in range(2)]
+    runs = {
+        "flat": flat.run,
+        "red-black": lambda system, *rest: red_black.RedBlack(system).run(*rest),
+        "cycles": kernels_cycles.run,
+    }
+    for name, run in runs.items():
+        x = torch.zeros_like(scores)
+        lengths = run(system, scores, x, budget)[2:]
+        expected = lengths_of(system, scores, x)
+        torch.testing.assert_close(expected[3].expand(2, 2).flatten(), torch.stack(norm))
+        for found, wanted in zip(lengths, expected, strict=True):
+            torch.testing.assert_close(
+                found, wanted.expand(2, 2), msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
 @both_kernels
 def test_one_large_grid_crosses_many_slices(kernel):
     """More pixels than a slice holds, and a stride that is not a multiple of anything."""

@@ -222,7 +222,7 @@ def test_a_name_said_twice_counts_once(capsys, tiny, tmp_path):
     ):
         status, text, error = call(capsys, *common, *words)
         assert status == 1 and error.count("no finished run") == rows
-        assert text.startswith("no row was found") and not (tmp_path / "r.json").exists()
+        assert text.startswith("no row found") and not (tmp_path / "r.json").exists()
 
 
 def test_a_file_that_is_no_network_is_said_to_be_none(capsys, tmp_path):

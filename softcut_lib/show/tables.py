@@ -90,7 +90,7 @@ def results_table(results, paper_rows=None, *, names=None, caption=""):
     Returns:
         A `Table` with one row per model: number of seeds, each metric with its bracket (standard
         deviation over the test images, divided by the root of their number, averaged over the
-        seeds), and the paper's mIoU and number of figures, if it has such a model.
+        seeds), and where there are `paper_rows` the paper's mIoU and number of figures.
 
     Source: thesis, the tables of section 3.1.
 
@@ -110,11 +110,13 @@ def results_table(results, paper_rows=None, *, names=None, caption=""):
             tuple(fmean(run["summary"][metric + part] for run in runs) for part in ("", "_bracket"))
             for metric in METRICS
         ]
-        printed = paper_rows.get(model, {})
-        paper = [printed.get(METRICS[metric]) for metric in ("iou", "figures")]
-        rows.append([names.get(model, model), runs[0]["parameters"], len(runs), *cells, *paper])
+        if paper_rows:
+            printed = paper_rows.get(model, {})
+            cells += [printed.get(METRICS[metric]) for metric in ("iou", "figures")]
+        rows.append([names.get(model, model), runs[0]["parameters"], len(runs), *cells])
     header = ["model", "parameters", "seeds", "mIoU", "test loss", "figures"]
-    return table([*header, "paper: mIoU", "paper: figures"], rows, caption=caption)
+    header += ["paper: mIoU", "paper: figures"] if paper_rows else []
+    return table(header, rows, caption=caption)
 
 
 def provenance_table(results, *, caption=""):

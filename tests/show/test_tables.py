@@ -35,6 +35,8 @@ def test_seeds_are_averaged_and_models_ordered():
     assert base[0] == "Base" and base[2:4] == ["2", "0.450 (0.020)"]
     assert base[-2:] == ["0.472 (0.024)", "72.300 (5.500)"]
     assert cut[0] == "Soft cut" and cut[-2:] == ["-", "-"]
+    alone = show.results_table(results)
+    assert alone.header == shown.header[:6] and "paper" not in str(alone)
 
 
 def test_provenance_names_command_and_commit():

@@ -151,7 +151,7 @@ def test_a_row_that_breaks_down_does_not_keep_the_others_from_running(
     assert [row["model"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]] == [
         "plain"
     ]
-    assert "1 rows in" in text
+    assert "1 rows written to" in text
 
 
 def test_several_labels_are_decoded_by_expansion(capsys, tiny, tmp_path, monkeypatch):

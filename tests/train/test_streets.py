@@ -12,6 +12,7 @@ from softcut_lib.train import experiments
 from softcut_lib.train.evaluation import cut_to_windows, evaluate, through_windows
 from softcut_lib.train.experiments import EXPERIMENTS, Data, Model
 from softcut_lib.train.objectives import Dice, FocalDice
+from softcut_lib.train.results import read_results
 from softcut_lib.train.table_streets import frames, unets
 
 pytest.importorskip("lightning")
@@ -42,7 +43,7 @@ def fast(name, model, tmp_path, capsys):
     words = ["reproduce", name, "--models", model, "--profile", "fast", "--threads", "1"]
     assert cli.main([*words, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
     assert f"{model}, seed 0: iou" in capsys.readouterr().out
-    (row,) = json.loads(out.read_text())["rows"]
+    (row,) = read_results(out)["rows"]
     return row
 
 
@@ -157,7 +158,7 @@ def test_frames_are_trained_and_tested_by_windows_or_whole(tmp_path, capsys, mon
     out = tmp_path / "whole.json"
     words = ["reproduce", "frames", "--models", "softcut-published", "--profile", "fast", "--whole"]
     assert cli.main([*words, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
-    (whole,) = json.loads(out.read_text())["rows"]
+    (whole,) = read_results(out)["rows"]
     assert whole["options"]["tested"] == "whole frames"
     gaps = [a - b for a, b in zip(whole["test"]["loss"], by_windows["test"]["loss"], strict=True)]
     assert all(0 < abs(gap) < 0.1 for gap in gaps)  # a cut sees beyond its window

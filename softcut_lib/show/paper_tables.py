@@ -45,11 +45,16 @@ def paper_table(lines, *, caption=""):
 def _ours(line, data):
     if line["models"][data] is None:
         return "none"
-    found = line["ours"][data]
+    return _measured(line["ours"][data], "iou")
+
+
+def _measured(found, name, digits=3):
+    """Mean, its spread over the seeds, their number, and that of the images where it is told."""
     if found is None:
         return ""
-    spread = "" if found["spread"] is None else f" ({found['spread']:.3f})"
-    return f"{found['iou']:.3f}{spread}, {len(found['seeds'])}"
+    spread = "" if found["spread"] is None else f" ({found['spread']:.{digits}f})"
+    counts = [len(found["seeds"]), *([found["images"]] if "images" in found else [])]
+    return f"{found[name]:.{digits}f}{spread}, {', '.join(map(str, counts))}"
 
 
 def energies_table(lines, *, caption=""):
@@ -72,12 +77,8 @@ def energies_table(lines, *, caption=""):
     """
 
     def cell(found):
-        if found is None:
-            return ""
-        digits = 3 if found["energy"] < 10 else 0  # a normalized cut, or squares of colors
-        spread = "" if found["spread"] is None else f" ({found['spread']:.{digits}f})"
-        mean = f"{found['energy']:.{digits}f}"
-        return f"{mean}{spread}, {len(found['seeds'])}, {found['images']}"
+        squares = found is not None and found["energy"] >= 10  # of colors, or a normalized cut
+        return _measured(found, "energy", 0 if squares else 3)
 
     rows = [
         [line["row"], f"{line['printed']:g}", *map(cell, line["ours"].values())] for line in lines

@@ -93,9 +93,7 @@ def held_out_energies(network, sets, *, count=None) -> dict:
         return SimpleNamespace(prob=network(image.to(device)).prob.cpu())
 
     for split in ("val", "test"):
-        items = sets[split]
-        if count is not None:
-            items = Subset(items, range(min(count, len(items))))
+        items = Subset(sets[split], range(len(sets[split]))[:count])
         found = clustering_energies(answer, items)
         columns["split"] += [split] * len(found["name"])
         for name, values in found.items():

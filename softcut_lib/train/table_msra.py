@@ -18,7 +18,7 @@ from softcut_lib.train.clustering import held_out_energies
 from softcut_lib.train.forms import Data, Experiment
 from softcut_lib.train.scribbles import FromScribbles
 from softcut_lib.train.table_scribbles import CLUSTERING, rows
-from softcut_lib.train.table_voc import LARGEFOV
+from softcut_lib.train.table_voc import LARGEFOV, TRIAL
 
 SIDE = 289
 MEASURED = 100
@@ -33,8 +33,7 @@ def _msra(split, scale=1.0, count=None):
     from softcut_lib.train.scribbled import Crops
 
     items = MSRA10K(split=split, scale=scale)
-    if count is not None:
-        items = Subset(items, range(min(count, len(items))))
+    items = Subset(items, range(len(items))[:count])
     return Crops(items, side=max(16, round(scale * SIDE))) if split == "train" else items
 
 
@@ -51,15 +50,6 @@ MSRA = {
         batch=10,
         shuffle=True,
         measure=partial(held_out_energies, count=MEASURED),
-        profiles={
-            "full": {},
-            "fast": {
-                "epochs": 2,
-                "steps_per_epoch": 2,
-                "batch": 2,
-                "count": 4,
-                "objective": FromScribbles(2),
-            },
-        },
+        profiles={"full": {}, "fast": TRIAL},
     )
 }

@@ -19,6 +19,13 @@ from softcut_lib.train.table_scribbles import COMPARED, EVERY, SUPERVISIONS, row
 SIDE = 321
 EVERY_NTH = 50
 KERNELS = ("normalized-cut", "dense-crf", "kernel-cut")
+TRIAL = {
+    "epochs": 2,
+    "steps_per_epoch": 2,
+    "batch": 2,
+    "count": 4,
+    "objective": FromScribbles(2),
+}
 PROPOSED = ("seeded-nc", "kernel-cut")
 
 
@@ -95,16 +102,7 @@ VOC = {
         batch=10,
         shuffle=True,
         counts=True,
-        profiles={
-            "full": {},
-            "fast": {
-                "epochs": 2,
-                "steps_per_epoch": 2,
-                "batch": 2,
-                "count": 4,
-                "objective": FromScribbles(2),
-            },
-        },
+        profiles={"full": {}, "fast": TRIAL},
     )
 }
 VOC["scribbles-voc-crf"] = then_crf("scribbles-voc", VOC["scribbles-voc"])

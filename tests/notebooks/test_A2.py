@@ -56,7 +56,8 @@ def test_its_commands_can_be_given(line):
 def test_the_second_paper_s_tables_stand_beside_ours():
     code = "\n".join(sources("code"))
     assert "for number in (1, 2, 3)}" in code and "show.paper_table(table" in code
-    for shown in ("fill", "shares", "weight", "strength", "length", "clustering", "energies"):
+    words = "fill shares network weight strength length clustering energies"
+    for shown in words.split():
         assert f"show.{shown}_table(" in code
     assert "paired_differences(plain, PAIRS)" in code
     assert "files = recorded_files()" in code

@@ -33,7 +33,8 @@ def _msra(split, scale=1.0, count=None):
     from softcut_lib.train.scribbled import Crops
 
     items = MSRA10K(split=split, scale=scale)
-    items = Subset(items, range(len(items))[:count])
+    if count is not None:
+        items = Subset(items, range(len(items))[:count])
     return Crops(items, side=max(16, round(scale * SIDE))) if split == "train" else items
 
 

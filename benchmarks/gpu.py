@@ -3,8 +3,9 @@
 What it answers: how long one step of the fused kernels takes and what part of the memory bandwidth
 that is; whether recorded CUDA graphs pay (`softcut_lib.solvers.launch_cuda.GRAPHS`); which launch
 geometry is best; how forward and backward of the layer compare with the same loop in plain
-tensor operations, compiled or not, and with CuPy and cuDSS, all at the same measured error; and
-the layer's share of a training step.
+tensor operations, compiled or not, and with CuPy and cuDSS, all at the same measured error; the
+layer's share of a training step; and what every row of the street experiments costs beside the
+network without a cut.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 import torch
 
 OUTPUT = Path(__file__).parents[1] / "book" / "results" / "solvers-gpu.json"
-PARTS = ("steps", "graphs", "cells", "training", "geometry")
+PARTS = ("steps", "graphs", "cells", "arms", "training", "geometry")
 NO_GPU = """There is no CUDA device here, and these figures mean nothing without one. On a machine
 with a GPU and triton (PyTorch's CUDA builds bring it): python -m benchmarks.gpu
 Here, the same code on tiny systems in Triton's interpreter: python -m benchmarks.gpu --dry"""
@@ -31,6 +32,7 @@ def parse(argv):
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     add("--seconds", type=float, default=0.4, help="for the repeats of one row (default 0.4)")
     add("--minutes", type=float, default=8, help="begin nothing new after this long (default 8)")
+    add("--add", action="store_true", help="keep the other parts of the output file")
     add("--output", type=Path, help=f"default: {OUTPUT.relative_to(Path(__file__).parents[1])}")
     add("--dry", action="store_true", help="tiny systems in Triton's interpreter, without a GPU")
     return parser.parse_args(argv)
@@ -283,7 +285,7 @@ def main(argv=None):
     except ImportError:
         print("The fused kernels need triton: pip install triton", file=sys.stderr)
         return 2
-    from benchmarks import gpu_layer
+    from benchmarks import gpu_arms, gpu_layer
     from benchmarks.measure import TARGET
     from softcut_lib.train.provenance import describe_machine, describe_session
     from softcut_lib.train.runs import write_json
@@ -304,14 +306,17 @@ def main(argv=None):
         "schema": 1, "about": "solvers on a GPU", "dry": options.dry, "target": TARGET,
         "machine": machine, "sessions": [describe_session(command)], "missing": missing,
     }  # fmt: skip
-    parts = {"steps": steps, "graphs": graphs, "geometry": geometry,
+    parts = {"steps": steps, "graphs": graphs, "geometry": geometry, "arms": gpu_arms.arms,
              "cells": gpu_layer.cells, "training": gpu_layer.training}  # fmt: skip
     output = options.output or (None if options.dry else OUTPUT)
+    if options.add:
+        results = _earlier(output, results)
     for name in options.parts:
-        rows = results.setdefault(name, [])
         if bench.late():
             print(f"{name}: left out, the {options.minutes:g} minutes were over")
+            results.setdefault(name, [])
             continue
+        rows = results[name] = []
         for row in parts[name](bench):
             rows.append(row)
             print(f"{name}: " + ", ".join(f"{k} {_short(v)}" for k, v in row.items()), flush=True)
@@ -320,6 +325,21 @@ def main(argv=None):
     if output:
         print(f"wrote {output}")
     return 0
+
+
+def _earlier(path, results):
+    """The file's content with this session added, where it was measured on the same kind of GPU."""
+    from softcut_lib.train.runs import read_json
+
+    if path is None or not path.exists():
+        return results
+    earlier = read_json(path)
+    if earlier["machine"] != results["machine"]:
+        raise ValueError(
+            f"--add: {path} was measured on {earlier['machine']}, this is {results['machine']}; "
+            "write another --output"
+        )
+    return {**earlier, "sessions": earlier["sessions"] + results["sessions"]}
 
 
 def _short(value):

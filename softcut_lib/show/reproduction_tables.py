@@ -54,6 +54,7 @@ def _row(line, base):
     words.append(f"{options['optimizer'].capitalize()} at {options['lr']:g}")
     words += [f"scale {options['scale']:g}"] * (options["scale"] != 1)
     words += [f"{name} {options[name]}" for name in DEFAULTS if name in options]
+    words += ["GPU"] * ours["on_gpu"]
     words += [options[name] for name in ("decode", "tested") if name in options]
     words += [f"{ours['stopped']} stopped early"] * bool(ours["stopped"])
     seeds = ", ".join(map(str, ours["seeds"]))

@@ -111,7 +111,7 @@ def gather(value) -> list:
 
 
 def loaders(train, val, settings, *, seed, step, parts=1, devices=1, workers=0):
-    """DataLoaders of training and validation; validation goes image by image.
+    """DataLoaders of training and validation; validation takes `test_batch` images at a time.
 
     Raises:
         ValueError: an empty data set, or a batch that cannot be shared out evenly.
@@ -133,7 +133,7 @@ def loaders(train, val, settings, *, seed, step, parts=1, devices=1, workers=0):
         several["multiprocessing_context"] = "spawn"
     return (
         DataLoader(train, batch_sampler=batches, **several),
-        DataLoader(val, 1, sampler=Shard(len(val), devices), **several),
+        DataLoader(val, settings.test_batch, sampler=Shard(len(val), devices), **several),
     )
 
 

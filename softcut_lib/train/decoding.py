@@ -59,7 +59,8 @@ def retested(
         model.strength = further["strength"]["chosen"]
     test = evaluate(
         through_windows(model, None if whole else settings.windows), items, settings.objective,
-        device=device, metric=settings.metric, counts=settings.counts, progress=progress,
+        device=device, metric=settings.metric, counts=settings.counts, batch=settings.test_batch,
+        progress=progress,
     )  # fmt: skip
     options = dict(record["options"])
     if decode is not None:
@@ -102,7 +103,7 @@ def chosen_strength(model, items, settings, *, device="cpu", progress=False) -> 
         model.strength = strength
         found = evaluate(
             through_windows(model, settings.windows), items, settings.objective, device=device,
-            metric=settings.metric, progress=progress,
+            metric=settings.metric, batch=settings.test_batch, progress=progress,
         )  # fmt: skip
         val.append(fmean(found["iou"]))
     strengths = list(settings.strengths)

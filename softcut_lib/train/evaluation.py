@@ -11,6 +11,7 @@ import sys
 
 import torch
 
+from softcut_lib import _checks as check
 from softcut_lib.train.metrics import count_figures, label_counts, mean_iou
 from softcut_lib.train.scores import ImageScores, mean_and_bracket
 
@@ -38,9 +39,10 @@ def known_device(device: str) -> str:
 
 @torch.no_grad()
 def evaluate(
-    model, dataset, objective, *, device="cpu", metric=mean_iou, counts=False, progress=False
-) -> dict:
-    """Per-image results over a data set, at batch 1.
+    model, dataset, objective, *, device="cpu", metric=mean_iou, counts=False, batch=1,
+    progress=False,
+) -> dict:  # fmt: skip
+    """Per-image results over a data set.
 
     ``iou`` of the foreground (several labels: mean over the labels), ``loss`` by the objective's
     evaluation, ``figures`` = connected components of the hard mask. The hard mask is
@@ -52,48 +54,64 @@ def evaluate(
         dataset: items with image, target and name.
         objective: with ``evaluation(prediction, target) -> (B,)``.
         device: "cpu" or "cuda".
-        metric: ``metric(prob, target) -> ()``, in the column iou.
+        metric: ``metric(prob, target, per_image=True) -> (B,)``, in the column iou.
         counts: columns both and either too, see `label_counts`.
+        batch: images that go through the network together; more keep a GPU busy. Each image's
+            numbers stay its own, but for rounding and where a solver stops for the whole batch.
         progress: a bar on the error stream, where that is a terminal.
 
     Returns:
         dict of equally long lists: name, iou, loss, figures, constant.
 
     Raises:
-        ValueError: a device that is not there.
+        ValueError: a device that is not there, images of several sizes in a batch.
     """
     known_device(device)
+    check.positive_integer("batch", batch)
     model = channels_last(model.to(device).eval())
     scores = ImageScores()
-    for place in _bar(len(dataset), progress):
-        item = dataset[place]
-        image = channels_last(item["image"][None].to(device))
-        target = item["target"][None].to(device)
+    for places in _bar(len(dataset), batch, progress):
+        items = [dataset[place] for place in places]
+        image, target = (_stacked(items, part).to(device) for part in ("image", "target"))
+        image = channels_last(image)
         prediction = model(image)
         decided = prediction.prob
         if model.decode is not None:
             decided = _maps(model.predict(image), labels=decided.shape[1])
-        further = {}
+        columns = {
+            "iou": metric(decided, target, per_image=True).tolist(),
+            "loss": objective.evaluation(prediction, target).tolist(),
+            "figures": count_figures(decided, per_image=True).tolist(),
+            "constant": metric(_first_label(decided), target, per_image=True).tolist(),
+        }
         if counts:
-            further = dict(zip(("both", "either"), label_counts(decided, target), strict=True))
-        scores.add(
-            place,
-            name=item["name"],
-            iou=float(metric(decided, target)),
-            loss=float(objective.evaluation(prediction, target)[0]),
-            figures=int(count_figures(decided)),
-            constant=float(metric(_first_label(decided), target)),
-            **further,
-        )
+            each = [label_counts(decided[k : k + 1], target[k : k + 1]) for k in range(len(items))]
+            columns |= dict(zip(("both", "either"), zip(*each, strict=True), strict=True))
+        for k, (place, item) in enumerate(zip(places, items, strict=True)):
+            own = {name: column[k] for name, column in columns.items()}
+            scores.add(place, name=item["name"], **own)
     return scores.columns()
 
 
-def _bar(count, progress):
+def _bar(count, batch, progress):
+    """The places of each batch, in order."""
+    batches = [range(first, min(first + batch, count)) for first in range(0, count, batch)]
     if not (progress and sys.stderr.isatty()):
-        return range(count)
+        yield from batches
+        return
     from tqdm import tqdm
 
-    return tqdm(range(count), unit="image", desc="test", mininterval=0.5, leave=False)
+    with tqdm(total=count, unit="image", desc="test", mininterval=0.5, leave=False) as bar:
+        for places in batches:
+            yield places
+            bar.update(len(places))
+
+
+def _stacked(items, part):
+    sizes = {tuple(item[part].shape) for item in items}
+    if len(sizes) > 1:
+        raise ValueError(f"batch: images of several sizes, {sorted(sizes)}; take batch=1")
+    return torch.stack([item[part] for item in items])
 
 
 def summarize(results: dict[str, list]) -> dict[str, float]:

@@ -150,6 +150,8 @@ def run(
     for name in ("steps_per_epoch", "count"):
         if getattr(settings, name) is not None:
             options[name] = getattr(settings, name)
+    if settings.test_batch != 1:
+        options["test_batch"] = settings.test_batch
     if settings.windows is not None:
         options["windows"] = "{} every {}".format(*settings.windows)
     options |= {

@@ -58,7 +58,7 @@ def run_name(config: dict) -> str:
     if "steps_per_epoch" in options:
         epochs += f"x{options['steps_per_epoch']}"
     parts = [config["data"], config["model"], options["optimizer"], f"lr{options['lr']:g}", epochs]
-    usual = {"batch": 1, "scale": 1.0, "count": None, **DEFAULTS}
+    usual = {"batch": 1, "test_batch": 1, "scale": 1.0, "count": None, **DEFAULTS}
     parts += [
         f"{name}{options[name]}" for name in usual if options.get(name, usual[name]) != usual[name]
     ]
@@ -111,7 +111,8 @@ def fit(settings, config, how: Resources, *, resume, overwrite, train, runs, com
     started = time.perf_counter()
     test = evaluate(
         through_windows(module.model, settings.windows), sets["test"], settings.objective,
-        device=how.device, metric=settings.metric, counts=settings.counts, progress=how.progress,
+        device=how.device, metric=settings.metric, counts=settings.counts,
+        batch=settings.test_batch, progress=how.progress,
     )  # fmt: skip
     further = {}
     if settings.measure is not None and settings.decodes is None:  # else `retested` measures

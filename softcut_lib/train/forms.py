@@ -61,7 +61,9 @@ class Experiment:
             set's order.
         count: only the first so many images (before they are cut to tiles) of each split, for
             trials; None for all.
-        metric: ``metric(prob, target) -> ()`` of one image, in the tables' column iou.
+        metric: ``metric(prob, target, per_image=True) -> (B,)``, in the tables' column iou.
+        test_batch: images that go through the network together when it is validated and tested,
+            see `evaluate`.
         windows: (side, stride) of overlapping windows: it is trained on those of a frame as one
             batch, and tested on the frame that `Windowed` puts together; None for whole images.
         decodes: name of the experiment whose trained networks are tested here; nothing is trained.
@@ -89,6 +91,7 @@ class Experiment:
     shuffle: bool = False
     count: int | None = None
     metric: Callable = mean_iou
+    test_batch: int = 1
     windows: tuple[int, int] | None = None
     decodes: str | None = None
     decode: str | None = None

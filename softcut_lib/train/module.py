@@ -15,6 +15,7 @@ from softcut_lib.train.batches import gather, rank
 from softcut_lib.train.evaluation import channels_last, cut_to_windows, through_windows
 from softcut_lib.train.metrics import mean_iou
 from softcut_lib.train.objectives import step_generator
+from softcut_lib.train.provenance import held_by_others
 from softcut_lib.train.runs import TrainingStopped, write_checkpoint, write_json
 from softcut_lib.train.scores import ImageScores
 
@@ -130,12 +131,14 @@ class SegmentationModule(LightningModule):
     def validation_step(self, batch, index):
         try:
             prediction = through_windows(self.model, self.windows)(channels_last(batch["image"]))
-            loss = float(self.objective.evaluation(prediction, batch["target"])[0])
-            iou = float(self.metric(prediction.prob, batch["target"]))
+            losses = self.objective.evaluation(prediction, batch["target"]).tolist()
+            ious = self.metric(prediction.prob, batch["target"], per_image=True).tolist()
         except ValueError as error:
             self._stop(batch, str(error))
-        self._finite(batch, loss, "validation loss")
-        self._scores.add(index * self.devices + rank(), loss=loss, iou=iou)
+        first = index * self.trainer.val_dataloaders.batch_size
+        for k, (loss, iou) in enumerate(zip(losses, ious, strict=True)):
+            self._finite(batch, loss, "validation loss")
+            self._scores.add((first + k) * self.devices + rank(), loss=loss, iou=iou)
         if prediction.weights is not None:
             flat = torch.cat([w.flatten() for w in prediction.weights])
             self._weights.append((flat.min().item(), flat.median().item(), flat.max().item()))
@@ -158,6 +161,8 @@ class SegmentationModule(LightningModule):
         row["seconds"] = time.perf_counter() - wall
         # what the process itself used, on all its threads: other work on the machine adds nothing
         row["cpu_seconds"] = sum(gather(time.process_time() - cpu))
+        if self.device.type == "cuda":
+            row["gpu_others_gib"] = max(gather(held_by_others(self.device)))
         self.history.append(row)
 
     def on_save_checkpoint(self, checkpoint):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+# A context with cuDNN and cuBLAS takes below 1 GiB; a second training has one too, and tensors.
+GPU_ALONE = 1.5
 PACKAGES = ("softcut-lib", "torch", "numpy", "scipy", "numba", "lightning", "scikit-image")
 
 
@@ -39,6 +41,15 @@ def describe_machine(device: str = "cpu") -> dict:
         "system": platform.system(),
         "versions": versions,
     }
+
+
+def held_by_others(device) -> float:
+    """GiB of a GPU's memory outside PyTorch's pool here: other processes', and this one's context.
+
+    Times of a run are its own only where this is small, see `GPU_ALONE`.
+    """
+    free, total = torch.cuda.mem_get_info(device)
+    return (total - free - torch.cuda.memory_reserved(device)) / 2**30
 
 
 def commit() -> str:

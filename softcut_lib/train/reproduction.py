@@ -11,6 +11,7 @@ from statistics import fmean
 
 from softcut_lib.train.experiments import EXPERIMENTS, choose
 from softcut_lib.train.fitting import DEFAULTS
+from softcut_lib.train.provenance import GPU_ALONE
 from softcut_lib.train.results import METRICS, book_file, papers, read_results
 from softcut_lib.train.runs import read_json
 
@@ -79,17 +80,21 @@ def recorded_rows(results: dict) -> list[dict]:
 
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
-        seeds; constant, the iou of an answer without a network (None where it was not recorded, see
+        seeds; on_gpu; constant, the iou of an answer without a network (None where it was not recorded, see
         `evaluate`); how many seeds stopped early, by themselves; seconds of a step with its
-        share of the validations (processor time where all runs of the file have it), and
-        times_base, that time over the one of "base" with the same options (None without).
+        share of the validations (processor time where all runs of the file have it; None where a
+        GPU was shared with other processes), and times_base, that time over the one of "base" with
+        the same options (None without).
     """
     groups: dict = {}
     for row in results["rows"]:
         key = row["model"], tuple(sorted(row["options"].items()))
         groups.setdefault(key, []).append(row)
     clock = _clock(results["rows"])
-    pace = {key: fmean(_per_step(run, clock) for run in runs) for key, runs in groups.items()}
+    pace = {
+        key: None if any(map(_shared, runs)) else fmean(_per_step(run, clock) for run in runs)
+        for key, runs in groups.items()
+    }
     rows = []
     for (model, options), runs in groups.items():
         base = pace.get(("base", options))
@@ -106,10 +111,11 @@ def recorded_rows(results: dict) -> list[dict]:
                 **shared,
                 **metrics,
                 "seeds": sorted(run["seed"] for run in runs),
+                "on_gpu": any(run["machine"]["device"] != "cpu" for run in runs),
                 "constant": _constant(runs),
                 "stopped": sum(run.get("stopped") is not None for run in runs),
                 "seconds": pace[model, options],
-                "times_base": base and pace[model, options] / base,
+                "times_base": base and pace[model, options] and pace[model, options] / base,
             }
         )
     return rows
@@ -126,6 +132,11 @@ def _clock(runs):
         run["machine"]["device"] == "cpu" and "cpu_seconds" in run["history"] for run in runs
     )
     return "cpu_seconds" if on_cpu else "seconds"
+
+
+def _shared(run):
+    """Whether other processes used the run's GPU, so that its seconds are not its own."""
+    return max(run["history"].get("gpu_others_gib", [0])) > GPU_ALONE
 
 
 def _per_step(run, clock):

@@ -178,7 +178,7 @@ SIGN = Experiment(
     profiles={
         "full": {},
         "fast": {"epochs": 1, "steps_per_epoch": 3, "batch": 4, "count": 2},
-        "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 32},
+        "gpu": {"epochs": 15, "steps_per_epoch": 100, "batch": 32, "test_batch": 32},
     },
 )
 

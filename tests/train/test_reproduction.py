@@ -97,6 +97,17 @@ def test_processor_time_counts_where_all_have_it():
     assert rows["softcut"]["times_base"] == pytest.approx(10)
 
 
+def test_a_gpu_that_others_used_times_nothing():
+    runs = {name: record(name) for name in ("base", "softcut")}
+    for others, known in ((0.8, True), (3.0, False)):
+        for run in runs.values():
+            run["machine"] = {**run["machine"], "device": "cuda"}
+            run["history"] = [{**epoch, "gpu_others_gib": others} for epoch in run["history"]]
+        for row in recorded_rows(file(*runs.values())):
+            assert row["on_gpu"]
+            assert (row["seconds"] is not None) == (row["times_base"] is not None) == known
+
+
 def test_the_constant_answer_is_there_where_it_was_recorded():
     newer = record("softcut")
     newer["test"] = {**newer["test"], "constant": [0.1, 0.2]}

@@ -495,6 +495,33 @@ def test_a_run_can_be_decoded_by_the_minimum_cut():
     assert retested(plain, TINY, decode="min_cut") is None
 
 
+@pytest.mark.parametrize("batch", [2, 5])
+def test_images_that_are_tested_together_keep_their_numbers(batch, monkeypatch):
+    equal = {"squares": Data("of one size", lambda split, scale=1.0: items(split)[::2] * 2)}
+    found = []
+    for test_batch in (1, batch):
+        tiny = replace(TINY, data=equal, test_batch=test_batch, counts=True)
+        monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", tiny)
+        found.append(train())
+    alone, together = found
+    assert together["options"] == {**alone["options"], "test_batch": batch}
+    assert together["test"].keys() == alone["test"].keys() >= {"both", "either"}
+    for name in ("name", "figures", "both", "either"):
+        assert list(together["test"][name]) == list(alone["test"][name])
+    for name in ("iou", "loss", "constant"):
+        assert together["test"][name] == pytest.approx(alone["test"][name], abs=1e-5)
+    for here, there in zip(together["history"], alone["history"], strict=True):
+        for name in ("train_loss", "val_loss", "val_iou"):
+            assert here[name] == pytest.approx(there[name], abs=1e-5)
+
+
+def test_images_of_several_sizes_are_not_tested_together():
+    from softcut_lib.train.evaluation import evaluate
+
+    with pytest.raises(ValueError, match="batch: images of several sizes.*take batch=1"):
+        evaluate(small(), items("test"), RevealedPixels(0.5), batch=3)
+
+
 def test_how_strong_a_decoder_is_no_test_image_says():
     """The share of foreground stands in for the metric: it tells whose images were looked at."""
     from softcut_lib.train.decoding import retested
@@ -504,7 +531,7 @@ def test_how_strong_a_decoder_is_no_test_image_says():
 
     changed = {
         "data": {"squares": Data("bright squares", one_to_validate)},
-        "metric": lambda prob, target: target.float().mean(),
+        "metric": lambda prob, target, per_image: target.float().flatten(1).mean(1),
         "strengths": (1.0, 2.0),
     }
     found = retested(train(), Experiment(**{**TINY.__dict__, **changed}), decode="min_cut")

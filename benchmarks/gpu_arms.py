@@ -27,7 +27,9 @@ def arms(bench):
         experiment = EXPERIMENTS[name].with_options("synthetic")
         count = 2 if bench.dry else batch
         items = _first(experiment.data["synthetic"].load("train", count=count), count)
-        images, target = (torch.stack([item[part] for item in items]) for part in ("image", "target"))
+        images, target = (
+            torch.stack([item[part] for item in items]) for part in ("image", "target")
+        )
         if bench.dry:
             images, target, rows = images[..., :32, :32], target[..., :32, :32], ["base"]
         base = None

@@ -66,6 +66,22 @@ def printed_rows(name: str, *, path=None) -> dict[str, dict[str, tuple]]:
     return found
 
 
+def printed_times(name: str, *, path=None) -> dict[str, float]:
+    """model -> training time that the thesis prints over that of its Base, where it prints both.
+
+    Args:
+        name: of an experiment in `EXPERIMENTS`.
+        path: of `papers.json`, where it lies elsewhere.
+
+    Example:
+        >>> round(printed_times("frames")["softcut-published"])  # doctest: +SKIP
+        12
+    """
+    rows = printed_rows(name, path=path)
+    times = {m: c["train_time_minutes"][0] for m, c in rows.items() if "train_time_minutes" in c}
+    return {m: time / times["base"] for m, time in times.items()} if "base" in times else {}
+
+
 def command(name: str, *, data: str, model: str) -> str:
     """The command line that makes a row of a results file.
 
@@ -80,8 +96,8 @@ def recorded_rows(results: dict) -> list[dict]:
 
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
-        seeds; on_gpu; constant, the iou of an answer without a network (None where it was not recorded, see
-        `evaluate`); how many seeds stopped early, by themselves; seconds of a step with its
+        seeds; on_gpu; constant, the iou of an answer without a network (None where it was not
+        recorded, see `evaluate`); how many seeds stopped early, by themselves; seconds of a step with its
         share of the validations (processor time where all runs of the file have it; None where a
         GPU was shared with other processes), and times_base, that time over the one of "base" with
         the same options (None without).

@@ -5,7 +5,14 @@ import pytest
 from softcut_lib import show
 from softcut_lib.cli import build_parser
 from softcut_lib.train.experiments import EXPERIMENTS
-from softcut_lib.train.reproduction import beside, caption, differences, printed_rows, recorded_rows
+from softcut_lib.train.reproduction import (
+    beside,
+    caption,
+    differences,
+    printed_rows,
+    printed_times,
+    recorded_rows,
+)
 from softcut_lib.train.results import as_row, paper_row, papers
 from tests.train.test_results import record
 
@@ -95,6 +102,12 @@ def test_processor_time_counts_where_all_have_it():
         del epoch["cpu_seconds"]
     rows = {row["model"]: row for row in recorded_rows(file(calm, busy))}
     assert rows["softcut"]["times_base"] == pytest.approx(10)
+
+
+def test_printed_times_are_over_base():
+    times = printed_times("frames")
+    assert times["base"] == 1 and times["softcut-published"] > 1
+    assert printed_times("scribbles") == {}
 
 
 def test_a_gpu_that_others_used_times_nothing():

@@ -97,10 +97,10 @@ def recorded_rows(results: dict) -> list[dict]:
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
         seeds; on_gpu; constant, the iou of an answer without a network (None where it was not
-        recorded, see `evaluate`); how many seeds stopped early, by themselves; seconds of a step with its
-        share of the validations (processor time where all runs of the file have it; None where a
-        GPU was shared with other processes), and times_base, that time over the one of "base" with
-        the same options (None without).
+        recorded, see `evaluate`); how many seeds stopped early, by themselves; seconds of a step
+        with its share of the validations (processor time where all runs of the file have it; None
+        where a GPU was shared with other processes), and times_base, that time over the one of
+        "base" with the same options (None without).
     """
     groups: dict = {}
     for row in results["rows"]:

@@ -3,9 +3,9 @@
     x = argmin 1/2 ||x - y||^2 + sum_i w_i |x_{i+1} - x_i|    on every chain
 
 One program, a single warp, walks one chain of one system (sample x label) exactly as `_taut_string`
-in chains.py does: the rows of a picture wait for each other no more than those of another picture.
-The walk is a few numbers and needs one lane; a straight piece, once found, is written by all of
-them. The pixels between the wall where the string bends and where that was noticed are read again.
+in chains.py does, so a batch of B pictures of H rows keeps B H warps busy. The walk is a few
+numbers and needs one lane; a straight piece, once found, is written by all of them. The pixels
+between the wall where the string bends and the place where that was noticed are read again.
 
 A chain begins at pixel starts[c] of the flat grid and has lengths[c] pixels, each `stride` after
 the one before; w stands at the first pixel of its edge, and a chain's last pixel has the weight 0.

@@ -61,8 +61,8 @@ def total_variation(
     folds its axis into the batch: each sample and label is solved by itself, by every method.
     torch.compile leaves the layer out of its graphs.
 
-    Chains, of both methods, are solved on a GPU where it is CUDA and Triton is installed, else on
-    the CPU, wherever the scores are; refinement and blocks are worked out on the CPU.
+    The chains of both methods are solved on the GPU for scores on CUDA where Triton is installed,
+    to the same bits, else on the CPU; refinement and blocks are always worked out on the CPU.
 
     Source: thesis, eq. 13 (with the missing 1/2) and Algorithm 1; Djolonga and Krause 2017.
 

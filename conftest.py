@@ -13,4 +13,6 @@ if not torch.cuda.is_available():
 # files that need triton, which is there on CUDA machines and where it was installed by hand
 collect_ignore = []
 if importlib.util.find_spec("triton") is None:
-    collect_ignore += [f"softcut_lib/solvers/{name}_cuda.py" for name in ("kernels", "launch")]
+    for name in ("kernels", "launch"):
+        collect_ignore += [f"softcut_lib/solvers/{name}_cuda.py"]
+        collect_ignore += [f"softcut_lib/layers/{name}_chains.py"]

@@ -9,6 +9,9 @@ Y_i = y_0 + ... + y_i that stays within w_i of them. Walking along, one keeps th
 highest slope that the tube has allowed since the last bend; where they exclude each other, the
 string bends around the wall that it touched last, and the walk goes on from there.
 
+What is below runs on the CPU, a thread for each sample and label; on CUDA launch_chains.py does the
+same with a program for each chain, where Triton is installed.
+
 Source: Davies and Kovac 2001; Condat 2013, here with a weight for each edge.
 """
 
@@ -19,6 +22,7 @@ import torch
 
 from softcut_lib.grid.edges import at_head, at_tail, head, tail
 from softcut_lib.solvers.compiling import compiled
+from softcut_lib.solvers.conjugate import has_triton
 
 
 @compiled()
@@ -40,7 +44,7 @@ def _taut_string(y, w, stride, inverse, x):
             at_low, at_high = radius, -radius
             while True:
                 if radius == 0.0:  # the end of the chain, where low and high have met
-                    last, value, bend = i, low, 0.0
+                    last, value, bend = i, low + at_low, 0.0  # a current of 0, or of NaN
                     break
                 following = i + stride
                 ahead, radius_ahead = y[following], w[following]
@@ -77,14 +81,10 @@ class Family:
     """All chains of one offset on a flat grid, with their weights; ``family(y)`` solves them."""
 
     def __init__(self, weights, offset, grid):
-        step = np.append(np.cumprod(grid[:0:-1])[::-1], 1)
-        stride = int(np.dot(offset, step))
-        self.offset, self.grid, self.back = offset, grid, stride < 0
-        place = at_head if self.back else at_tail
-        self.stride = max(abs(stride), 1)  # an offset without edges may have any stride
-        self.weights = place(weights, offset, grid).double().flatten().numpy()
-        longest = min(-(-size // abs(o)) for size, o in zip(grid, offset, strict=True) if o)
-        self.inverse = 1 / np.maximum(np.arange(longest + 1), 1)  # no chain has more pixels
+        self.offset, self.grid = offset, grid
+        weights, self.stride, self.back = laid_out(weights, offset, grid)
+        self.weights = weights.double().flatten().numpy()
+        self.inverse = lengths_inverse(offset, grid)
 
     def __call__(self, y):
         x = np.empty_like(y)
@@ -95,8 +95,30 @@ class Family:
         """The dual variables u of the offset's edges, as a tensor, from v = D'u."""
         u = np.empty_like(v)
         _currents(v, self.weights, self.stride, u)
-        u = torch.from_numpy(u).view(self.grid)
-        return -head(u, self.offset) if self.back else tail(u, self.offset)
+        return on_edges(torch.from_numpy(u).view(self.grid), self.offset, self.back)
+
+
+def laid_out(weights, offset, grid):
+    """(weights (..., *grid), stride, back): every edge at the pixel that its chain comes to first.
+
+    A chain is walked along the flat grid, and so `back` against an offset that points back.
+    """
+    step = np.append(np.cumprod(grid[:0:-1])[::-1], 1)
+    stride = int(np.dot(offset, step))
+    place = at_head if stride < 0 else at_tail
+    # an offset without edges may have any stride
+    return place(weights, offset, grid), max(abs(stride), 1), stride < 0
+
+
+def lengths_inverse(offset, grid):
+    """1/k for k = 1, 2, ... up to the most pixels that a chain has, at place k."""
+    longest = min(-(-size // abs(o)) for size, o in zip(grid, offset, strict=True) if o)
+    return 1 / np.maximum(np.arange(longest + 1), 1)
+
+
+def on_edges(u, offset, back):
+    """The currents of the edges, from what `laid_out` has placed on pixels."""
+    return -head(u, offset) if back else tail(u, offset)
 
 
 def exact_chains(families, scores):
@@ -106,8 +128,8 @@ def exact_chains(families, scores):
     return x, [family.currents(scores - x)]
 
 
-def douglas_rachford(families, scores, max_iter):
-    """(x, currents) after `max_iter` Douglas-Rachford steps over the chains of two offsets.
+def douglas_rachford(families, scores, t, max_iter):
+    """(x, currents) after `max_iter` Douglas-Rachford steps from t over the chains of two offsets.
 
     x = z - v_1 - v_2 with v_k = D_k'u_k, |u_k| <= w_k: the distance of the set of all v_1 from
     that of all z - v_2, sought by reflecting a point t at one set after the other. The point of
@@ -116,7 +138,6 @@ def douglas_rachford(families, scores, max_iter):
     Source: Jegelka, Bach and Sra 2013, section 3; Barbero and Sra 2018.
     """
     one, two = families
-    t = np.full_like(scores, 2 * scores.mean())
     for _ in range(max_iter):
         x = one(t)
         t = t - x + two(scores - t + 2 * x)
@@ -125,8 +146,27 @@ def douglas_rachford(families, scores, max_iter):
     return x, [one.currents(v), two.currents(scores - v - x)]
 
 
+def twice_the_mean(scores):
+    """2 mean(y) of the last axis, (..., 1), where the steps start; the same bits on every device.
+
+    Halves are added to halves, in an order that no device is free to choose.
+    """
+    total, factor = scores, 2 / scores.shape[-1]
+    while total.shape[-1] > 1:
+        half, odd = divmod(total.shape[-1], 2)
+        paired = total[..., :half] + total[..., half : 2 * half]
+        if odd:
+            paired[..., :1] += total[..., -1:]
+        total = paired
+    return factor * total
+
+
 def on_chains(system, scores, max_iter=None):
     """(x, currents) of every sample and label; Douglas-Rachford steps where `max_iter` is given."""
+    if fused(scores.device):
+        from softcut_lib.layers import launch_chains
+
+        return launch_chains.on_chains(system, scores, max_iter)
     flat = scores.detach().double().cpu().flatten(2)
     count = flat.shape[1]
 
@@ -139,12 +179,18 @@ def on_chains(system, scores, max_iter=None):
         y = flat[b, label].contiguous().numpy()
         if max_iter is None:
             return exact_chains(families, y)
-        return douglas_rachford(families, y, max_iter)
+        return douglas_rachford(families, y, np.full_like(y, twice_the_mean(y)), max_iter)
 
     found = in_threads(one, flat.shape[0] * count)
     x = torch.from_numpy(np.stack([x for x, _ in found])).view(scores.shape)
     currents = [torch.stack(u) for u in zip(*(u for _, u in found), strict=True)]
-    return x, [u.view(*flat.shape[:2], *u.shape[1:]) for u in currents]
+    currents = [u.view(*flat.shape[:2], *u.shape[1:]).to(scores.device) for u in currents]
+    return x.to(scores.device), currents
+
+
+def fused(device):
+    """True where chains are solved on the device itself."""
+    return device.type == "cuda" and has_triton()
 
 
 def in_threads(one, count):

@@ -40,10 +40,10 @@ def total_variation(
             there, and an accurate solution that misses it gives a warning.
         max_iter: steps of an iterative method; if None 20000, and 35 where published.
         method: "accurate", or "published" for the thesis' budget of 35 Douglas-Rachford steps over
-            the chains of two offsets, which never warns (CPU, wherever the scores are).
+            the chains of two offsets, which never warns.
         kernel: of the accurate method. "chains": exact, linear time, one offset; "flow": exact, by
-            a few maximum flows, any grid; both compute on the CPU. "torch": steps on the dual, any
-            grid and device. "auto" is the first of these that fits on the CPU, "torch" on a GPU.
+            a few maximum flows, any grid, on the CPU. "torch": steps on the dual, any grid and
+            device. "auto" is the first of these that fits on the CPU, "torch" on a GPU.
         blocks: regions over which the gradient is averaged: "connected" regions of equal value, or
             all pixels of equal "value".
         log: called with the `VariationInfo` of the solve.
@@ -60,6 +60,9 @@ def total_variation(
     The solution has first derivatives almost everywhere, and zero second ones. torch.func.vmap
     folds its axis into the batch: each sample and label is solved by itself, by every method.
     torch.compile leaves the layer out of its graphs.
+
+    The chains of both methods are solved on the GPU for scores on CUDA where Triton is installed,
+    to the same bits, else on the CPU; refinement and blocks are always worked out on the CPU.
 
     Source: thesis, eq. 13 (with the missing 1/2) and Algorithm 1; Djolonga and Krause 2017.
 
@@ -87,6 +90,7 @@ class VariationInfo(SolveInfo):
     """What a total variation solve did: a `SolveInfo` whose residual bounds the error.
 
     Attributes:
+        kernel: "chains", "flow" or "torch"; "chains, fused on CUDA" where a GPU solved them.
         iterations: long (B, L): levels of splitting for kernel "flow", 0 for "chains", else steps.
         residual: float64 (B, L), sqrt(2 gap) / ||scores||, at least ||x - x*|| / ||scores||.
         gap: float64 (B, L), the duality gap, primal minus dual value.
@@ -128,7 +132,7 @@ def _solve(system, scores, run):
 
     z = scores.detach().double()
     weights = [system.labeled(w).detach().double() for w in system.weights]
-    labels, steps = None, torch.zeros(z.shape[:2], dtype=torch.long)
+    labels, steps, kernel = None, torch.zeros(z.shape[:2], dtype=torch.long), run.kernel
     if run.kernel == "flow":
         x, labels, steps, gap = decomposition.exact(system, scores)
     elif run.kernel == "torch":
@@ -139,7 +143,7 @@ def _solve(system, scores, run):
     else:
         budget = None if run.method == "accurate" else run.max_iter or PUBLISHED_STEPS
         x, currents = chains.on_chains(system, scores, budget)
-        x, currents = x.to(z.device), [u.to(z.device) for u in currents]
+        kernel = "chains, fused on CUDA" if chains.fused(z.device) else kernel
         if budget is not None:
             steps = steps + budget
             x = isotonic.refine_order(x, z, weights, system.offsets) if run.refine else x
@@ -153,7 +157,7 @@ def _solve(system, scores, run):
     residual = (2 * gap).sqrt() / torch.where(norm == 0, 1, norm)
     info = VariationInfo(
         solver=f"total variation, {run.method}",
-        kernel=run.kernel,
+        kernel=kernel,
         iterations=steps.to(z.device),
         residual=residual,
         converged=residual <= run.tol,

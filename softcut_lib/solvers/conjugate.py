@@ -220,7 +220,7 @@ after the one obligatory step: the backward pass is then a single step from the 
 
 def _kernel(wanted, device):
     """ "torch" or "fused", whichever is wanted on this device."""
-    fits = device.type == "cpu" or (device.type == "cuda" and _has_triton())
+    fits = device.type == "cpu" or (device.type == "cuda" and has_triton())
     if wanted == "auto":
         return "fused" if fits else "torch"
     if wanted == "fused" and not fits:
@@ -233,7 +233,7 @@ def _kernel(wanted, device):
     return wanted
 
 
-def _has_triton():
+def has_triton():
     if importlib.util.find_spec("triton") is None:
         return False
     import triton

@@ -534,3 +534,12 @@ def test_families_cover_every_edge_once():
             x = chains.Family(w[0], offset, grid)(scores.flatten().numpy())
             expected = sc.total_variation(scores, [w], offsets=(offset,), kernel="flow")
             torch.testing.assert_close(torch.from_numpy(x), expected.flatten())
+
+
+def test_the_steps_start_at_twice_the_mean_on_every_kind_of_array():
+    for size in (1, 2, 7, 64, 1000):
+        y = random(3, size, seed=size)
+        start = chains.twice_the_mean(y)
+        torch.testing.assert_close(start, 2 * y.mean(1, keepdim=True), rtol=0, atol=1e-14)
+        assert np.array_equal(chains.twice_the_mean(y.numpy()), start.numpy())
+        assert torch.equal(y, random(3, size, seed=size))

@@ -53,12 +53,12 @@ def picture(grid, dtype=torch.float32, batch=1, labels=1):
     ],
 )
 def test_the_kernel_that_runs(wanted, device, triton, kernel, monkeypatch):
-    monkeypatch.setattr(conjugate, "_has_triton", lambda: triton)
+    monkeypatch.setattr(conjugate, "has_triton", lambda: triton)
     assert conjugate._kernel(wanted, torch.device(device)) == kernel
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(conjugate, "_has_triton", lambda: False)
+    monkeypatch.setattr(conjugate, "has_triton", lambda: False)
     with pytest.raises(ValueError, match='kernel="fused" needs triton 3.3.*pip install triton'):
         conjugate._kernel("fused", torch.device("cuda"))
     with pytest.raises(ValueError, match="runs on the CPU and on CUDA, got tensors on mps"):
@@ -69,7 +69,7 @@ def test_what_is_missing_is_named(monkeypatch):
 def test_a_triton_that_is_too_old_is_not_used(version, usable, monkeypatch):
     triton = pytest.importorskip("triton")
     monkeypatch.setattr(triton, "__version__", version)
-    assert conjugate._has_triton() == usable
+    assert conjugate.has_triton() == usable
 
 
 @needs_cuda

@@ -87,6 +87,11 @@ CUTS = {
         None,
     ),
     "softcut": ("soft cut by CG, at most 1000 steps", _soft_cut(lambda sc: sc.CG()), None),
+    "softcut-one-step-cg": (
+        "soft cut by CG, at most 1000 steps, its adjoint by one",
+        _soft_cut(lambda sc: sc.CG(), _one_step),
+        None,
+    ),
     "softcut-multigrid": (
         "soft cut by Multigrid, converged at any contrast",
         _soft_cut(lambda sc: sc.Multigrid()),

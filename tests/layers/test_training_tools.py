@@ -81,6 +81,39 @@ def test_autocast(dtype, device, graph):
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in net.parameters())
 
 
+BLOCKS = {
+    "direct, torch": sc.Direct(kernel="torch"),
+    "multigrid, torch": sc.Multigrid(kernel="torch"),
+}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", [*SOLVERS, *BLOCKS])
+def test_no_solver_computes_in_half_precision(name, device):
+    """Under autocast, with the backward pass inside too: what it gives outside."""
+    if device == "cuda" and not (torch.cuda.is_available() and name != "SuperLU"):
+        pytest.skip("needs a CUDA device, and SuperLU the CPU")
+    solver = {**SOLVERS, **BLOCKS}[name]
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 1, 20, 24, generator=generator).to(device)
+    weights = [
+        torch.rand(2, *sc.edge_shape((20, 24), o), generator=generator).to(device)
+        for o in sc.axis_offsets(2)
+    ]
+    inputs = [t.requires_grad_() for t in (scores, *weights)]
+
+    def run():
+        x = sc.soft_cut(inputs[0], inputs[1:], solver=solver)
+        return x, *torch.autograd.grad(x.square().sum(), inputs)
+
+    expected = run()
+    with torch.autocast(device, torch.bfloat16):
+        found = run()
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
 def test_replicas_in_threads():
     """What DataParallel does: one copy of the network in each thread, at the same time."""
     net = network()

@@ -13,7 +13,7 @@ from .training_step import missing
 TIMED = ("base", "two-decoders", "submodular-isotonic", "softcut-published")
 MORE = ("softcut", "softcut-one-step-cg", "softcut-exact", "softcut-multigrid")
 # experiment, images a step, rows
-FORMS = (("sign", 32, TIMED + MORE), ("sign", 8, TIMED), ("frames", 1, TIMED))
+FORMS = (("sign", 32, TIMED + MORE), ("frames", 1, TIMED), ("sign", 8, TIMED))
 
 
 def arms(bench):

@@ -11,7 +11,7 @@ from .training_step import missing
 
 # the rows that the thesis timed, and the control; then the other soft cuts
 TIMED = ("base", "two-decoders", "submodular-isotonic", "softcut-published")
-MORE = ("softcut", "softcut-one-step-cg", "softcut-exact", "softcut-multigrid")
+MORE = ("softcut", "softcut-exact", "softcut-one-step-cg", "softcut-multigrid")
 # experiment, images a step, rows
 FORMS = (("sign", 32, TIMED + MORE), ("frames", 1, TIMED), ("sign", 8, TIMED))
 
@@ -25,7 +25,8 @@ def arms(bench):
     for name, batch, rows in FORMS[:1] if bench.dry else FORMS:
         experiment = EXPERIMENTS[name].with_options("synthetic")
         count = 2 if bench.dry else batch
-        items = _first(experiment.data["synthetic"].load("train", count=count), count)
+        frames = -(-count // 8)  # each has several tiles, and is painted here
+        items = _first(experiment.data["synthetic"].load("train", count=frames), count)
         images, target = (
             torch.stack([item[part] for item in items]) for part in ("image", "target")
         )

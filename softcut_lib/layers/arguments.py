@@ -10,6 +10,8 @@ from softcut_lib import _checks as checks
 from softcut_lib.grid.arguments import one_per_axis
 from softcut_lib.grid.system import GridSystem
 
+AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+
 
 def prepare(scores, ground, weights):
     """Types of the arguments; under autocast, half precision becomes float32."""
@@ -24,7 +26,8 @@ def prepare(scores, ground, weights):
     if ground is not None:
         checks.is_tensor("ground", ground)
     device = scores.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    # not by torch.amp.is_autocast_available, which PyTorch 2.11 cannot put into a graph
+    if device in AUTOCAST and torch.is_autocast_enabled(device):
         scores, weights = widen(scores), [widen(w) for w in weights]
         ground = None if ground is None else widen(ground)
     return scores, ground, tuple(weights)

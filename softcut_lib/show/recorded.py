@@ -7,7 +7,7 @@ from softcut_lib.layers.variation import PUBLISHED_STEPS
 from softcut_lib.show.benchmark_tables import milliseconds
 from softcut_lib.show.tables import table
 
-__all__ = ["arms_table", "frames_table", "variation_sentences", "variation_table"]
+__all__ = ["frames_table", "variation_sentences", "variation_table"]
 
 
 def variation_table(content, *, caption=None):
@@ -94,41 +94,4 @@ def frames_table(content, *, caption=None):
     height, width = content["grid"]
     default = f"{width} x {height} pixels, {content['browser']}: milliseconds of a frame."
     header = ["method", "frames", "solve and draw", "quartiles", "frame to frame"]
-    return table(header, body, caption=default if caption is None else caption)
-
-
-def arms_table(content, *, printed=None, caption=None):
-    """A training step of every row of the street experiments, alone on a GPU.
-
-    Args:
-        content: as `read_recorded("solvers-gpu")` gives it.
-        printed: experiment -> model -> training time of the thesis over that of its Base.
-        caption: a sentence above the table; made from the content if None.
-
-    Returns:
-        A `Table`: experiment, images of a step and their size, model, median milliseconds, over
-        those of Base, the thesis' training time over Base's, solver steps forward and adjoint.
-    """
-    printed, body = printed or {}, []
-    for row in content["arms"]:
-        batch, _, height, width = row["size"]
-        theirs = printed.get(row["experiment"], {}).get(row["model"])
-        steps = [row.get(f"{phase}_steps_max") for phase in ("forward", "adjoint")]
-        steps = " / ".join(f"{count:.0f}" for count in steps if count is not None)
-        body.append([
-            row["experiment"], f"{batch} of {height} x {width}", row["model"],
-            milliseconds(row["step_seconds"]["median"]), f"{row['times_base']:.2f}",
-            None if theirs is None else f"{theirs:.1f}",
-            steps or None,
-        ])  # fmt: skip
-    header = [
-        "experiment",
-        "images",
-        "model",
-        "ms a step",
-        "over Base",
-        "thesis: over Base",
-        "steps",
-    ]
-    default = f"Training steps on {content['machine']['processor']}, bf16, nothing else running"
     return table(header, body, caption=default if caption is None else caption)

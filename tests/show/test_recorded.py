@@ -3,7 +3,7 @@
 import pytest
 
 from softcut_lib.show.benchmark_tables import read_recorded
-from softcut_lib.show.recorded import arms_table, frames_table, variation_sentences, variation_table
+from softcut_lib.show.recorded import frames_table, variation_sentences, variation_table
 
 
 def test_a_file_is_read_or_told(tmp_path):
@@ -56,16 +56,3 @@ def test_frames_are_shown_with_their_spread():
     shown = frames_table({"grid": [120, 160], "browser": "Chromium", "rows": [row]})
     assert shown.rows == [["soft cut", "300", "5.0", "4.0–6.0", "16.7"]]
     assert shown.caption.startswith("160 x 120 pixels, Chromium")
-
-
-def test_a_row_of_the_arms_is_told_beside_the_thesis():
-    one = {"experiment": "sign", "size": [8, 3, 128, 128], "step_seconds": {"median": 0.02}}
-    rows = [
-        {**one, "model": "base", "times_base": 1.0},
-        {**one, "model": "cut", "times_base": 2.5, "forward_steps_max": 30, "adjoint_steps_max": 1},
-    ]
-    content = {"arms": rows, "machine": {"processor": "a GPU"}}
-    first, second = arms_table(content, printed={"sign": {"cut": 12.0}}).rows
-    assert first[1:3] == ["8 of 128 x 128", "base"] and first[-2:] == ["-", "-"]
-    assert second[-3:] == ["2.50", "12.0", "30 / 1"]
-    assert "a GPU" in arms_table(content).caption

@@ -82,7 +82,8 @@ def test_answers_agree_with_the_cpu(kind, name, per_label):
     x, info = SOLVERS[name](on_cuda(system), scores.cuda())
     expected, counts = SOLVERS[name](system, scores)
     assert x.is_cuda and info.converged.all() and info.iterations.is_cuda
-    assert (info.iterations.cpu() - counts.iterations).abs().max() <= 1
+    if info.kernel == counts.kernel:  # "auto" halves circuits on the CPU, and smooths otherwise
+        assert (info.iterations.cpu() - counts.iterations).abs().max() <= 1
     torch.testing.assert_close(x.cpu(), expected, rtol=1e-9, atol=1e-10)
 
 

@@ -103,6 +103,7 @@ def _training_options(sub):
     what.add_argument("--steps", type=int, help="optimizer steps in all, in place of epochs")
     what.add_argument("--epochs", type=int, help="epochs: how often it is validated and saved")
     what.add_argument("--batch", type=int, help="images of one step, over all devices and parts")
+    what.add_argument("--test-batch", type=int, help="images tested together (1; more for a GPU)")
     what.add_argument("--optimizer", help="adam or adagrad")
     what.add_argument("--lr", type=float, help="learning rate")
     what.add_argument("--scale", type=float, default=1.0, help="factor on the sides (not streets)")
@@ -123,8 +124,8 @@ def _run(a, **options):
     from softcut_lib.train.experiments import run
 
     names = (
-        "data scale profile optimizer lr epochs steps batch device devices precision accumulate "
-        "threads workers runs command"
+        "data scale profile optimizer lr epochs steps batch test_batch device devices precision "
+        "accumulate threads workers runs command"
     )
     return run(a.experiment, **{name: getattr(a, name) for name in names.split()}, **options)
 
@@ -254,7 +255,7 @@ def reproduce(a):
                 print(f"{model}, seed {seed}: no finished run", file=sys.stderr)
                 continue
             if (a.decode or a.whole) and not experiment.decodes:
-                settings = experiment.with_options(a.data, a.profile)
+                settings = experiment.with_options(a.data, a.profile, test_batch=a.test_batch)
                 record = retested(record, settings, decode=a.decode, whole=a.whole, runs=a.runs,
                                   device=a.device, progress=True)  # fmt: skip
                 if record is None:

@@ -58,6 +58,7 @@ def run(
     epochs: int | None = None,
     steps: int | None = None,
     batch: int | None = None,
+    test_batch: int | None = None,
     scale: float = 1.0,
     device: str = "cpu",
     devices: int = 1,
@@ -85,11 +86,12 @@ def run(
         data: a data set of the experiment, e.g. "weizmann" or "synthetic".
         seed: of the start of the weights, the order of the images, every step's randomness.
         profile: "full", or "fast" for a short trial.
-        optimizer: "adam" or "adagrad"; None for the experiment's own, like the next four.
+        optimizer: "adam" or "adagrad"; None for the experiment's own, like the next five.
         lr: learning rate.
         epochs: validations in all.
         steps: optimizer steps in all, in place of `epochs`.
         batch: images of one optimizer step, over all devices and parts.
+        test_batch: images that are validated and tested together, see `evaluate`.
         scale: factor on the images' sides, in (0, 1].
         device: "cpu" or "cuda".
         devices: processes that share each batch (DDP). Batch statistics and pooled losses are then
@@ -124,8 +126,9 @@ def run(
     chosen = choose("experiment", experiment, EXPERIMENTS)
     choose("model", model, chosen.models)
     settings = chosen.with_options(
-        data, profile, optimizer=optimizer, lr=lr, epochs=epochs, steps=steps, batch=batch
-    )
+        data, profile, optimizer=optimizer, lr=lr, epochs=epochs, steps=steps, batch=batch,
+        test_batch=test_batch,
+    )  # fmt: skip
     choose("optimizer", settings.optimizer, {"adam": 0, "adagrad": 0})
     choose("precision", precision, dict.fromkeys(("32-true", "bf16-mixed", "16-mixed")))
     if precision == "16-mixed" and not device.startswith("cuda"):

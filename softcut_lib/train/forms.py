@@ -110,7 +110,7 @@ class Experiment:
         settings = choose("data", data, self.data).settings
         chosen = choose("profile", profile, self.profiles)
         given = {name: value for name, value in options.items() if value is not None}
-        for name in ("epochs", "batch"):
+        for name in ("epochs", "batch", "test_batch"):
             if name in given:
                 check.positive_integer(name, given[name])
         if "lr" in given:

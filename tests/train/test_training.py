@@ -443,6 +443,7 @@ def test_a_refusal_of_the_cut_stops_the_run_with_its_reason():
         ({"data": "none"}, "data: expected one of squares"),
         ({"optimizer": "sgd"}, "optimizer: expected one of adam, adagrad"),
         ({"profile": "slow"}, "profile: expected one of full, fast"),
+        ({"test_batch": 0}, "test_batch"),
     ],
 )
 def test_unknown_names_are_refused(options, message):
@@ -499,10 +500,9 @@ def test_a_run_can_be_decoded_by_the_minimum_cut():
 def test_images_that_are_tested_together_keep_their_numbers(batch, monkeypatch):
     equal = {"squares": Data("of one size", lambda split, scale=1.0: items(split)[::2] * 2)}
     found = []
-    for test_batch in (1, batch):
-        tiny = replace(TINY, data=equal, test_batch=test_batch, counts=True)
-        monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", tiny)
-        found.append(train())
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", replace(TINY, data=equal, counts=True))
+    for test_batch in (None, batch):
+        found.append(train(test_batch=test_batch))
     alone, together = found
     assert together["options"] == {**alone["options"], "test_batch": batch}
     assert together["test"].keys() == alone["test"].keys() >= {"both", "either"}

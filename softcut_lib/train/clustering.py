@@ -85,6 +85,8 @@ def held_out_energies(network, sets, *, count=None) -> dict:
         {"clustering": columns of `clustering_energies`, and split}. No image was trained on; those
         of the split "val" chose the epoch.
     """
+    from tqdm import tqdm
+
     columns = {"split": []}
     network.eval()
     device = next(network.parameters()).device
@@ -94,7 +96,9 @@ def held_out_energies(network, sets, *, count=None) -> dict:
 
     for split in ("val", "test"):
         items = Subset(sets[split], range(len(sets[split]))[:count])
-        found = clustering_energies(answer, items)
+        # disable=None: a bar where the error stream is a terminal
+        bar = tqdm(items, unit="image", desc=f"energies, {split}", leave=False, disable=None)
+        found = clustering_energies(answer, bar)
         columns["split"] += [split] * len(found["name"])
         for name, values in found.items():
             columns.setdefault(name, []).extend(values)

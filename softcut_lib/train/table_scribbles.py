@@ -25,7 +25,9 @@ from softcut_lib.train.sweep import chosen_weights
 
 SIZE = (80, 104)
 CRF = {"bilateral": 1.0, "spatial": 0.5, "sigma_space": 20.0, "sigma_near": 1.0}
-STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # times those of CRF, or of DeepLab on VOC
+# times those of CRF, or of DeepLab on VOC: behind networks that saw scribbles only, validation
+# images want far more than is usual behind full supervision
+STRENGTHS = (0.25, 1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 LENGTHS = {"spots": 0.0, "quarter": 0.25, "half": 0.5, "whole": 1.0}
 WEIGHTS = (0.1, 0.3, 3.0, 10.0)
 

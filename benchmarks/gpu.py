@@ -311,6 +311,7 @@ def main(argv=None):
     output = options.output or (None if options.dry else OUTPUT)
     if options.add:
         results = _earlier(output, results)
+    before, started = results.get("wall_time_s", 0), time.monotonic()
     for name in options.parts:
         if bench.late():
             print(f"{name}: left out, the {options.minutes:g} minutes were over")
@@ -321,6 +322,7 @@ def main(argv=None):
             rows.append(row)
             print(f"{name}: " + ", ".join(f"{k} {_short(v)}" for k, v in row.items()), flush=True)
             if output:  # a lease that ends early still leaves what was measured
+                results["wall_time_s"] = round(before + time.monotonic() - started, 1)
                 write_json(output, results)
     if output:
         print(f"wrote {output}")

@@ -28,5 +28,11 @@ def test_dry_run(tmp_path):
     file = tmp_path / "gpu.json"
     done = bench("--dry", "--seconds", "0.001", "--parts", "graphs", "--output", str(file))
     assert done.returncode == 0, done.stderr
-    rows = json.loads(file.read_text())["graphs"]
+    first = json.loads(file.read_text())
+    rows = first["graphs"]
     assert len(rows) == 2 and all(row["seconds"]["median"] > 0 for row in rows)
+    done = bench("--dry", "--add", "--parts", "arms", "--seconds", "0.001", "--output", str(file))
+    assert done.returncode == 0, done.stderr
+    both = json.loads(file.read_text())
+    assert both["graphs"] == rows and [row["model"] for row in both["arms"]] == ["base"]
+    assert len(both["sessions"]) == 2 and both["wall_time_s"] > first["wall_time_s"] > 0

@@ -6,11 +6,9 @@ import torch
 import softcut_lib as sc
 from softcut_lib.train.regularizers import REGULARIZERS
 from softcut_lib.train.regularizers import SIGMAS as OF_TRAINING
-from tests.affinity.kinds import KINDS, SIGMAS, random_image, random_maps
+from tests.affinity.kinds import KINDS, SIGMAS, every_kind, random_image, random_maps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-# compiled for the CPU, refused elsewhere; "auto" is the one that a GPU takes
-ANYWHERE = {name: kind for name, kind in KINDS.items() if kind[1].get("kernel") != "fused"}
 
 
 def both(function, *tensors):
@@ -18,9 +16,9 @@ def both(function, *tensors):
     return [function(*(t.to(device) for t in tensors)) for device in ("cpu", "cuda")]
 
 
-@pytest.mark.parametrize("kind", ANYWHERE)
+@every_kind
 def test_affinities_agree_with_the_cpu(kind):
-    make, options = ANYWHERE[kind]
+    make, options = KINDS[kind]
 
     def product(image, maps):
         generator = torch.Generator().manual_seed(3)

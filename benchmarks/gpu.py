@@ -4,8 +4,8 @@ What it answers: how long one step of the fused kernels takes and what part of t
 that is; whether recorded CUDA graphs pay (`softcut_lib.solvers.launch_cuda.GRAPHS`); which launch
 geometry is best; how forward and backward of the layer compare with the same loop in plain
 tensor operations, compiled or not, and with CuPy and cuDSS, all at the same measured error; the
-layer's share of a training step; and what every row of the street experiments costs beside the
-network without a cut.
+layer's share of a training step; and what rows of the street experiments cost beside the network
+without a cut.
 """
 
 import argparse

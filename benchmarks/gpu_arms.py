@@ -1,4 +1,4 @@
-"""Seconds of a training step of every row of the street experiments, alone on the GPU.
+"""Seconds of a training step of rows of the street experiments, alone on the GPU.
 
 Trainings that share a GPU finish sooner together, but their own seconds say nothing; what a cut
 costs beside the network without one is measured here, at the start of a training.

@@ -6,12 +6,11 @@ N pixels, so an affinity never holds it: it multiplies. `DenseAffinity` does so 
 blurring and slicing; a loss takes any of them. `TreeAffinity` has another W, of the same protocol.
 """
 
-from contextlib import nullcontext
-
 import torch
 
 from softcut_lib import _checks as check
 from softcut_lib.affinity.features import check_features, pixel_features
+from softcut_lib.solvers.precision import full_precision
 
 
 class Affinity:
@@ -59,7 +58,7 @@ class Affinity:
         self.shape = tuple(features.shape[:-1])  # (B, *grid)
         self.features = features.flatten(1, -2).contiguous()  # (B, N, D)
         self._degree = None
-        with torch.no_grad(), _full_precision(features.device):
+        with torch.no_grad(), full_precision(features.device):
             self._prepare(**options)
 
     def matmul(self, maps, *, transpose=False):
@@ -116,19 +115,12 @@ class Affinity:
             )
 
 
-def _full_precision(device):
-    """No autocast within, where there is any."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
-
-
 class _Multiply(torch.autograd.Function):
     """S -> W S, linear, so that its derivative is W^T and calls this very function again."""
 
     @staticmethod
     def forward(maps, affinity, transpose):
-        with _full_precision(maps.device):
+        with full_precision(maps.device):
             return affinity._multiply(maps.flatten(2), transpose).reshape(maps.shape)
 
     @staticmethod

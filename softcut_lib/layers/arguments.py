@@ -9,8 +9,7 @@ import torch
 from softcut_lib import _checks as checks
 from softcut_lib.grid.arguments import one_per_axis
 from softcut_lib.grid.system import GridSystem
-
-AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+from softcut_lib.solvers.precision import autocasts
 
 
 def prepare(scores, ground, weights):
@@ -25,9 +24,7 @@ def prepare(scores, ground, weights):
         checks.is_tensor(f"weights[{k}]", w)
     if ground is not None:
         checks.is_tensor("ground", ground)
-    device = scores.device.type
-    # not by torch.amp.is_autocast_available, which PyTorch 2.11 cannot put into a graph
-    if device in AUTOCAST and torch.is_autocast_enabled(device):
+    if autocasts(scores.device):
         scores, weights = widen(scores), [widen(w) for w in weights]
         ground = None if ground is None else widen(ground)
     return scores, ground, tuple(weights)

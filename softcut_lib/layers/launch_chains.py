@@ -7,7 +7,6 @@ launches of the Douglas-Rachford steps are plain tensor operations, so the host 
 off without looking at anything. Arrays are flat, float64, one row for each system.
 """
 
-import contextlib
 import functools
 
 import numpy as np
@@ -15,12 +14,13 @@ import torch
 
 from softcut_lib.layers import chains
 from softcut_lib.layers import kernels_chains as kernels
+from softcut_lib.solvers.launch_cuda import current
 
 
 def on_chains(system, scores, max_iter=None):
     """(x, currents) as `chains.on_chains` has them, without leaving the device."""
     flat = scores.detach().double().flatten(2).flatten(0, 1)
-    with _current(scores.device):
+    with current(scores.device):
         families = [
             Family(system.labeled(w).detach(), offset, system.grid, scores.shape)
             for w, offset in zip(system.weights, system.offsets, strict=True)
@@ -79,8 +79,3 @@ def _walks(offset, grid, back):
             first |= along < abs(o)
             length = np.minimum(length, (size - 1 - along) // abs(o) + 1)
     return np.flatnonzero(first), length[first].astype(np.int32)
-
-
-def _current(device):
-    """Triton launches on the current device."""
-    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

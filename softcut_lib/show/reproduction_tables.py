@@ -5,7 +5,7 @@ The lines come from `softcut_lib.train.reproduction` and `softcut_lib.train.pair
 
 from softcut_lib.show.tables import table
 from softcut_lib.train.fitting import DEFAULTS
-from softcut_lib.train.reproduction import budget
+from softcut_lib.train.reproduction import budget, over_base
 
 __all__ = ["beside_table", "paired_table"]
 
@@ -42,8 +42,8 @@ def beside_table(lines, *, caption="", digits=4):
 def _row(line, base):
     printed, ours = line["printed"], line["ours"]
     theirs = [printed.get(metric) for metric, _ in METRICS.values()]
-    times = [cells.get("train_time_minutes") for cells in (printed, base)]
-    theirs.append(f"{times[0][0] / times[1][0]:.1f}" if all(times) else None)
+    ratio = over_base(printed, base)
+    theirs.append(None if ratio is None else f"{ratio:.1f}")
     if ours is None:
         return [line["about"], *theirs, None, None, None, None, None, line["command"]]
     relative = ours["times_base"]

@@ -26,9 +26,9 @@ class Multigrid:
     The number of steps stays nearly the same whatever the grid's size, and small at strong
     contrast, where `CG` needs hundreds. A fused step costs about eleven of fused `CG` on every
     pixel, building the coarse circuits about thirty: on mild weights (conductances near the
-    ground's) `CG` is faster. On a GPU plain tensor operations are thousands of launches: a tenth of
-    a second and more, when `CG` takes milliseconds. Stopping and convergence are as in `CG`:
-    ||r|| <= tol ||rhs|| for each sample and label.
+    ground's) `CG` is faster. On a GPU plain tensor operations are thousands of launches, and
+    `CG` is far faster. Stopping and convergence are as in `CG`: ||r|| <= tol ||rhs|| for each
+    sample and label.
 
     Args:
         tol: relative tolerance, > 0.

@@ -10,7 +10,6 @@ float32 keeps its precision whatever the contrast; the former factors blocks in 
 contrast of c costs it about 1e-16 c.
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +18,7 @@ import torch
 from softcut_lib import _checks as check
 from softcut_lib.grid.edges import axis_offsets
 from softcut_lib.solvers.interface import MadeFrom, SolveInfo, fits, relative_residual
+from softcut_lib.solvers.precision import full_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Direct:
                 f'Direct(kernel="fused") runs on the CPU, got tensors on {system.device}; '
                 'kernel="torch" runs everywhere and "auto" chooses'
             )
-        with torch.no_grad(), _full_precision(system):
+        with torch.no_grad(), full_precision(system.device):
             return DirectFactor(system, self.refine, kernel)
 
 
@@ -110,7 +110,7 @@ class DirectFactor:
 
     def __call__(self, system, rhs):
         fits(system, rhs)
-        with torch.no_grad(), _full_precision(system):
+        with torch.no_grad(), full_precision(system.device):
             self._made_from.check(system)
             x, (left, size, answer) = self.circuit.answer(rhs, self.refine, self._mends)
             eps = torch.finfo(rhs.dtype).eps
@@ -151,13 +151,5 @@ class DirectFactor:
 
         The inverse is completed region by region, from the last one down to the leaves.
         """
-        with torch.no_grad(), _full_precision(self.system):
+        with torch.no_grad(), full_precision(self.system.device):
             return self.circuit.variances()
-
-
-def _full_precision(system):
-    """No autocast within: it would take the products of blocks in half precision."""
-    device = system.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()

@@ -21,7 +21,7 @@ LOOK = (16, 32, 64)  # steps before the first look, the second, and every later 
 # How many recorded CUDA graphs are kept, each with its work arrays, one for every form of system
 # (grid, offsets, batch, labels, dtype, options). 0: each kernel is launched by itself, which costs
 # the host about as long as a small system costs the device. benchmarks/gpu.py measures both: on an
-# H100 graphs made solves of 64 steps 1.1 to 6.8 times as fast (book/results/solvers-gpu.json).
+# H100 every solve of 64 steps was faster by graphs (book/results/solvers-gpu.json).
 GRAPHS = 0
 GRAPH_STEPS = 16
 # Programs count pixels in 32 bits, and look one stride ahead of the last.
@@ -43,7 +43,7 @@ def run(system, rhs, x, options):
             f'kernel="fused" takes at most {MOST_PIXELS} pixels a system on CUDA, got {pixels}; '
             'use kernel="torch"'
         )
-    with _current(rhs.device):
+    with current(rhs.device):
         if GRAPHS:
             with _one_at_a_time:
                 return _solve(_kept_machine(system, rhs, options), system, rhs, x, options)
@@ -230,6 +230,6 @@ def _recorded(launch):
     return graph.replay
 
 
-def _current(device):
+def current(device):
     """Triton launches on the current device."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

@@ -78,8 +78,18 @@ def printed_times(name: str, *, path=None) -> dict[str, float]:
         12
     """
     rows = printed_rows(name, path=path)
-    times = {m: c["train_time_minutes"][0] for m, c in rows.items() if "train_time_minutes" in c}
-    return {m: time / times["base"] for m, time in times.items()} if "base" in times else {}
+    over = {model: over_base(cells, rows.get("base", {})) for model, cells in rows.items()}
+    return {model: ratio for model, ratio in over.items() if ratio is not None}
+
+
+def over_base(cells: dict, base: dict) -> float | None:
+    """Printed training time of a row over that of Base; None where one of them is not printed.
+
+    >>> over_base({"train_time_minutes": (35, None)}, {"train_time_minutes": (5, None)})
+    7.0
+    """
+    times = [row.get("train_time_minutes") for row in (cells, base)]
+    return times[0][0] / times[1][0] if all(times) else None
 
 
 def command(name: str, *, data: str, model: str) -> str:

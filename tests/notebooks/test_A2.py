@@ -55,7 +55,9 @@ def test_its_commands_can_be_given(line):
 
 def test_the_second_paper_s_tables_stand_beside_ours():
     code = "\n".join(sources("code"))
-    assert "for number in (1, 2, 3)}" in code and "show.paper_table(table" in code
+    assert "for number in (1, 2, 3)}" in code
+    assert "for number in (1, 2):\n    display(show.paper_table(lines[number]" in code
+    assert "show.paper_table(lines[3]" in code
     words = "fill shares network weight strength length clustering energies"
     for shown in words.split():
         assert f"show.{shown}_table(" in code

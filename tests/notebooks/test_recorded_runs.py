@@ -12,6 +12,7 @@ from softcut_lib.train import results
 from tests.notebooks.scratch import read_notebook
 from tests.train.test_results import SESSION, record
 
+dir(show)  # loads its modules: one that is loaded below would keep the files that stand in there
 GAINS = {"base": 0.0, "softcut-multigrid": 0.2, "softcut-published": 0.1, "softcut-exact": 0.2}
 STOP = {"step": 400, "reason": "logits must be finite; look at what produced them"}
 

@@ -17,7 +17,6 @@ import torch
 
 from softcut_lib import _checks as check
 from softcut_lib.cuts.flow import check_seeds
-from softcut_lib.cuts.walker import random_walker
 from softcut_lib.grid.system import GridSystem
 from softcut_lib.solvers.dissection import Direct
 
@@ -44,7 +43,7 @@ def best_question(seeds, weights, *, offsets=None, labels=2):
     gain_j = F_j^2 sum_l p_lj (1 - p_lj): if j has label l with the walker's probability p_lj, the
     expected square of the change of sum_i p_li, summed over the labels.
 
-    One factorization, one solve more than the walker itself, and the diagonal of the inverse.
+    One factorization, a solve for each label and one more, and the diagonal of the inverse.
 
     Args:
         seeds: long (B, h, w): a label 0..L-1, or 255 where the pixel is free; at least one seed in
@@ -81,10 +80,10 @@ def best_question(seeds, weights, *, offsets=None, labels=2):
             "seeds must leave a pixel free (255) in every image, else there is nothing to ask"
         )
     with torch.no_grad():
-        prob = random_walker(seeds, weights, offsets=offsets, labels=labels, solver=Direct())
-        factor = held_factor(seeds, weights, offsets, labels)
-        one = free.unsqueeze(1).to(prob.dtype)
-        reached, _ = factor(factor.system, one)
+        factor, rhs = held(seeds, weights, offsets, labels)
+        answer, _ = factor(factor.system, torch.cat([rhs, free.unsqueeze(1).to(rhs)], 1))
+        prob, reached = answer[:, :labels].clamp(0, 1), answer[:, labels:]
+        prob = prob / prob.sum(1, keepdim=True)
         # C_jj <= (C 1)_j, since C >= 0: rounding must not leave fewer followers than the pixel
         followers = (reached / factor.variances()).squeeze(1).clamp(min=1) * free
         gain = followers.square() * (prob * (1 - prob)).sum(1)
@@ -94,9 +93,14 @@ def best_question(seeds, weights, *, offsets=None, labels=2):
     return Question(pixel, gain, followers, prob)
 
 
-def held_factor(seeds, weights, offsets=None, labels=2):
-    """`DirectFactor` of the circuit whose seeds are held: identity rows there, no ground else."""
+def held(seeds, weights, offsets=None, labels=2):
+    """Factor of the circuit whose seeds are held, no ground else, and the walker's currents."""
     bare = GridSystem(weights, offsets=offsets, grid=tuple(seeds.shape[1:]))
+    if bare.labels is not None:
+        raise ValueError(
+            f"weights must be shared by all labels, got {bare.labels} label channels: a walk has "
+            "one set of conductances"
+        )
     check_seeds(seeds, (bare.batch, *bare.grid), labels)
     loose = GridSystem(
         bare.weights,
@@ -105,6 +109,6 @@ def held_factor(seeds, weights, offsets=None, labels=2):
         grid=bare.grid,
         check=False,
     )
-    held = seeds != 255
-    system, _ = loose.with_seeds(held, torch.zeros_like(bare.ground).unsqueeze(1))
-    return Direct().factor(system)
+    values = torch.stack([seeds == label for label in range(labels)], 1).to(bare.dtype)
+    system, rhs = loose.with_seeds(seeds != 255, values)
+    return Direct().factor(system), rhs

@@ -124,6 +124,7 @@ def test_asking_beats_the_same_number_of_random_questions():
         (lambda s, w: {"seeds": torch.where(s == 1, 5, s)}, "seeds"),
         (lambda s, w: {"weights": [w[0], -w[1]]}, "weights"),
         (lambda s, w: {"weights": w[::-1]}, "weights"),
+        (lambda s, w: {"weights": [v[:, None].repeat(1, 2, 1, 1) for v in w]}, "shared by all"),
         (lambda s, w: {"offsets": ((1, 0), (1, 1))}, "SuperLU|weights"),
     ],
 )

@@ -17,6 +17,7 @@ _ROOMS = {
     "cuts.expansion": "alpha_expansion",
     "cuts.mixtures": "grabcut box_seeds",
     "cuts.walker": "random_walker",
+    "cuts.questions": "Question best_question",
     "circuits.network": (
         "grid_circuit node_voltages edge_currents kirchhoff_residual effective_resistance"
     ),
@@ -63,7 +64,6 @@ _ROOMS = {
     "weak.graphcut": "grabcut_proposal graph_cut_proposal",
     "weak.proposals": "seeded_normalized_cut kernel_cut",
     "weak.inference": "mean_field crf_kernels",
-    "weak.questions": "Question best_question",
     "weak.spectral": "normalized_eigenvectors spectral_cut kernel_kmeans",
     "train.metrics": "accuracy mean_iou count_figures",
     "train.experiments": "EXPERIMENTS run",

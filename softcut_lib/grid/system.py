@@ -15,7 +15,7 @@ import torch
 from softcut_lib import _checks as checks
 from softcut_lib.grid import coarse
 from softcut_lib.grid.arguments import fit_ground, fit_weights
-from softcut_lib.grid.edges import at_head, at_tail, head, jump, spread, tail
+from softcut_lib.grid.edges import at_head, at_tail, axis_offsets, head, jump, spread, tail
 
 
 class GridSystem:
@@ -185,7 +185,9 @@ class GridSystem:
         system = GridSystem(
             weights, offsets=self.offsets, ground=ground, grid=self.grid, check=False
         )
-        _check_grounded(system)
+        # one seed holds a grid whose neighbors are all joined; else every part is looked at
+        if not (_in_one_piece(self) and bool(seeds.flatten(1).any(1).all())):
+            _check_grounded(system)
         return system, rhs
 
 
@@ -210,6 +212,12 @@ def _check_seeds(seeds, values, system):
             f"{shape[1]}"
         )
     checks.same_kind("values", values, "weights", system.ground)
+
+
+def _in_one_piece(system):
+    """Whether every pixel conducts to its neighbors along every axis."""
+    joined = {o for o, w in zip(system.offsets, system.weights, strict=True) if bool((w > 0).all())}
+    return joined.issuperset(axis_offsets(len(system.grid)))
 
 
 def _check_grounded(system):

@@ -44,7 +44,7 @@ def sample_soft_cut(
         ValueError, TypeError: naming the argument, what was expected and what arrived.
         A `ConvergenceWarning` where the solver missed its tolerance.
 
-    Source: perturb and optimize, Papandreou and Yuille 2010; here the optimum is a solve.
+    Source: Papandreou and Yuille 2010, Gaussian sampling by local perturbations.
 
     Example:
         >>> import torch

@@ -74,7 +74,7 @@ def gains_are_expected_changes(gains, *, generator, grid=(3, 4), labels=2):
 
     ``gains(seeds, weights) -> (1, *grid)``, 0 at the seeds. The second method makes each free
     pixel a seed of each label, solves again, and averages over the label by the walker's
-    probability the square of the change of sum_i p_li, summed over l.
+    probability the square of the change of sum_i q_li, summed over l.
     """
     weights = [w + 0.05 for w in random_system(grid, generator=generator, batch=1).weights]
     seeds = torch.full((1, *grid), 255)

@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from softcut_lib import _checks as check
-from softcut_lib.weak.questions import best_question, held
+from softcut_lib.cuts.questions import best_question, held
 
 RULES = {
     "random": "any free pixel",

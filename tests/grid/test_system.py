@@ -76,6 +76,25 @@ def test_values_at_free_pixels_are_not_read():
     torch.testing.assert_close(x[0, 0], torch.arange(4.0))
 
 
+def test_one_seed_holds_a_grid_in_one_piece_and_no_seed_or_a_gap_does_not():
+    """The quick way out, and that each of its conditions is needed."""
+    weights = [torch.ones(2, 2, 4), torch.ones(2, 3, 3)]
+    seeds = torch.zeros(2, 3, 4, dtype=torch.bool)
+    seeds[0, 1, 1] = True
+
+    def hold(seeds, weights):
+        bare = sc.GridSystem(weights, ground=torch.zeros(2, 3, 4))
+        return bare.with_seeds(seeds, torch.ones(2, 1, 3, 4))
+
+    with pytest.raises(ValueError, match="sample 1 without any seed"):
+        hold(seeds, weights)
+    seeds[1, 0, 0] = True
+    hold(seeds, weights)
+    weights[1][1, :, 1] = 0
+    with pytest.raises(ValueError, match=r"sample 1 .* first at pixel \(0, 2\)"):
+        hold(seeds, weights)
+
+
 def test_a_component_without_seed_or_ground_is_refused():
     system = sc.GridSystem([torch.tensor([[1.0, 0.0, 1.0]])], ground=torch.zeros(1, 4))
     seeds = torch.tensor([[True, False, False, False]])

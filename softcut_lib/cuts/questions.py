@@ -1,10 +1,10 @@
 """Which pixel should one ask about next? Scribbles that choose their own places (chapter 16).
 
 Hold the seeds of a circuit and let C be the inverse of what is left. One more seed at j, which
-turns out to have label l, changes the random walker's answer by (C_ij / C_jj) (1 - p_lj) at i, and
+turns out to have label l, changes the random walker's answer by (C_ij / C_jj) (1 - q_lj) at i, and
 C_ij / C_jj is the probability that a walk from i comes to j before any seed. Hence
 
-    gain_j = F_j^2 sum_l p_lj (1 - p_lj),        F_j = sum_i C_ij / C_jj = (C 1)_j / C_jj:
+    gain_j = F_j^2 sum_l q_lj (1 - q_lj),        F_j = sum_i C_ij / C_jj = (C 1)_j / C_jj:
 
 the square of how many pixels would follow, times the doubt about j.
 """
@@ -40,8 +40,8 @@ class Question(NamedTuple):
 def best_question(seeds, weights, *, offsets=None, labels=2):
     """The pixel whose label is expected to change the random walker's answer most.
 
-    gain_j = F_j^2 sum_l p_lj (1 - p_lj): if j has label l with the walker's probability p_lj, the
-    expected square of the change of sum_i p_li, summed over the labels.
+    gain_j = F_j^2 sum_l q_lj (1 - q_lj): if j has label l with the walker's probability q_lj, the
+    expected square of the change of sum_i q_li, summed over the labels.
 
     One factorization, a solve for each label and one more, and the diagonal of the inverse.
 

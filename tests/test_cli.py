@@ -1,6 +1,7 @@
 """The `softcut` command: what it prints, what it refuses, the scribble tool on a photograph."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_segment_follows_the_scribbles(capsys, photograph, method):
     assert status == 0 and method in text and mask.shape == seeds.shape
     assert mask[seeds == 1].all() and not mask[seeds == 0].any()
     assert 0.15 < mask.mean() < 0.7
+
+
+def test_segment_says_what_to_mark_next(capsys, photograph):
+    words = [photograph / "photo.png", "--seeds", photograph / "scribbles.png"]
+    words += ["-o", photograph / "asked.png"]
+    _, quiet, _ = call(capsys, "segment", *words)
+    _, text, _ = call(capsys, "segment", *words, "--ask")
+    assert "to mark next" not in quiet
+    x, y, followers = map(int, re.search(r"column (\d+), row (\d+); about (\d+)", text).groups())
+    seeds = read_seeds(photograph / "scribbles.png")
+    assert seeds[y, x] == 255 and 1 <= followers < seeds.size
 
 
 def test_label_image_and_colors_say_the_same(photograph):

@@ -98,4 +98,5 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--sigma", type=float, default=0.05, help="contrast of an edge (0.05)")
     sub.add_argument("--strength", type=float, default=50.0, help="smoothness (50)")
     sub.add_argument("--color", type=float, default=0.001, help="weight of seed colors (0.001)")
+    sub.add_argument("--ask", action="store_true", help="say which pixel to mark next (chapter 16)")
     return parser

@@ -46,6 +46,21 @@ def segment(a):
         f"{out}: {mask.mean():.1%} of the pixels are foreground "
         f"({a.method}, {time.perf_counter() - started:.1f} s)"
     )
+    if a.ask:
+        print(_next_click(tensor.contiguous(), torch.from_numpy(seeds)[None], a.sigma))
+
+
+def _next_click(image, seeds, sigma):
+    """Where one more scribble is worth most to the random walker without colors."""
+    from softcut_lib.cuts.questions import best_question
+    from softcut_lib.grid.weights import image_weights
+
+    weights = [w.clamp_min(1e-6) for w in image_weights(image, sigma=sigma)]
+    asked = best_question(seeds, weights)
+    y, x = asked.pixel[0].tolist()
+    return (
+        f"to mark next: column {x}, row {y}; about {asked.followers[0, y, x]:.0f} pixels follow it"
+    )
 
 
 def _refuse_output(out: Path, a):

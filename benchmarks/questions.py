@@ -17,8 +17,9 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 import softcut_lib as sc
+from softcut_lib.train.packing import as_lines
 from softcut_lib.train.provenance import describe_machine, describe_session
-from softcut_lib.train.runs import write_json
+from softcut_lib.train.runs import write_atomically
 from softcut_lib.weak.rounds import RULES, answer_questions
 
 RESULTS = Path(__file__).parents[1] / "book" / "results"
@@ -79,7 +80,7 @@ def main(argv=None):
     rows = []
     for rule, seed in tqdm([(r, s) for r in options.rules for s in options.seeds], unit="run"):
         found = rounds(image, truth, sigma, rule, options.questions, seed)
-        overlaps = [[round(v, 4) for v in line] for line in found.tolist()]
+        overlaps = [[round(v, 3) for v in line] for line in found.tolist()]
         rows.append({"rule": rule, "seed": seed, "iou": overlaps})
     content = {
         "schema": 1,
@@ -95,7 +96,7 @@ def main(argv=None):
         "wall_time_s": round(time.monotonic() - started, 1),
         "rows": rows,
     }
-    write_json(output, content)
+    write_atomically(output, as_lines(content).encode())
     for rule in options.rules:
         last = [torch.tensor(r["iou"][-1]).mean() for r in rows if r["rule"] == rule]
         print(f"{rule:10s} IoU {float(torch.stack(last).mean()):.3f} after the last question")

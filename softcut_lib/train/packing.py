@@ -34,8 +34,17 @@ def as_text(value: dict) -> str:
         {**row, "test": {name: row["test"][name] for name in row["test"] if name not in common}}
         for row in value["rows"]
     ]
-    packed = {**value, "common": common, "rows": rows}
-    text = json.dumps(packed, indent=1, allow_nan=False)
+    return as_lines({**value, "common": common, "rows": rows})
+
+
+def as_lines(value: dict) -> str:
+    """JSON with one line for each list of plain values.
+
+    Example:
+        >>> as_lines({"a": [1, 2]})
+        '{\\n "a": [ 1, 2 ]\\n}\\n'
+    """
+    text = json.dumps(value, indent=1, allow_nan=False)
     squeeze = lambda match: re.sub(r"\s*\n\s*", " ", match[0])  # noqa: E731
     return re.sub(r"\[[^\[\]{}]*\]", squeeze, text) + "\n"
 

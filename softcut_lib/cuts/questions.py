@@ -17,6 +17,7 @@ import torch
 
 from softcut_lib import _checks as check
 from softcut_lib.cuts.flow import check_seeds
+from softcut_lib.grid.edges import axis_offsets
 from softcut_lib.grid.system import GridSystem
 from softcut_lib.solvers.dissection import Direct
 
@@ -100,6 +101,11 @@ def held(seeds, weights, offsets=None, labels=2):
         raise ValueError(
             f"weights must be shared by all labels, got {bare.labels} label channels: a walk has "
             "one set of conductances"
+        )
+    if bare.offsets != axis_offsets(2):
+        raise ValueError(
+            "weights must be [C, R] of images with 4 neighbors, whose exact inverse `Direct` "
+            f"completes, got offsets {bare.offsets}; estimate other grids by `sample_soft_cut`"
         )
     check_seeds(seeds, (bare.batch, *bare.grid), labels)
     loose = GridSystem(

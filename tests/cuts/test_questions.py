@@ -125,7 +125,9 @@ def test_asking_beats_the_same_number_of_random_questions():
         (lambda s, w: {"weights": [w[0], -w[1]]}, "weights"),
         (lambda s, w: {"weights": w[::-1]}, "weights"),
         (lambda s, w: {"weights": [v[:, None].repeat(1, 2, 1, 1) for v in w]}, "shared by all"),
-        (lambda s, w: {"offsets": ((1, 0), (1, 1))}, "SuperLU|weights"),
+        (lambda s, w: {"offsets": ((1, 0), (1, 1))}, "weights"),
+        (lambda s, w: {"weights": w[::-1], "offsets": ((0, 1), (1, 0))}, "4 neighbors"),
+        (lambda s, w: {"seeds": s[:, 0], "weights": [w[1][:, 0]]}, "4 neighbors"),
     ],
 )
 def test_bad_input_is_refused(change, words):

@@ -96,15 +96,21 @@ def chosen_strength(model, items, settings, *, device="cpu", progress=False) -> 
         progress: a bar on the error stream.
 
     Returns:
-        dict: strengths, val (mean IoU at each), chosen.
+        dict: strengths, val (mean IoU at each), chosen, and without (mean IoU undecoded).
     """
-    val = []
-    for strength in settings.strengths:
-        model.strength = strength
+
+    def tried():
         found = evaluate(
             through_windows(model, settings.windows), items, settings.objective, device=device,
             metric=settings.metric, batch=settings.test_batch, progress=progress,
         )  # fmt: skip
-        val.append(fmean(found["iou"]))
+        return fmean(found["iou"])
+
+    decode, model.decode = model.decode, None
+    without, model.decode, val = tried(), decode, []
+    for strength in settings.strengths:
+        model.strength = strength
+        val.append(tried())
     strengths = list(settings.strengths)
-    return {"strengths": strengths, "val": val, "chosen": strengths[best_place(val)]}
+    chosen = strengths[best_place(val)]
+    return {"strengths": strengths, "val": val, "chosen": chosen, "without": without}

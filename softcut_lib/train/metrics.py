@@ -88,6 +88,39 @@ def mean_iou(prob, target, *, threshold=0.5, per_image=False, ignore_index=255):
     return _per_image(iou.mean(1), per_image)
 
 
+def labeling_iou(prob, target, *, per_image=False, ignore_index=255):
+    """`mean_iou` of the labeling: a pixel belongs to its largest map alone.
+
+    `mean_iou` cuts each map at 1/2 by itself, so that a pixel whose probabilities are all below
+    belongs to no set. What is decided by the largest map, like a mean field's answer, is not
+    comparable with that.
+
+    Args:
+        prob: (B, L, *grid) probabilities or a bool mask; L = 1 is decided at 1/2.
+        target, per_image, ignore_index: as in `mean_iou`.
+
+    Returns:
+        A scalar or (B,), between 0 and 1.
+
+    Raises:
+        TypeError, ValueError: as `mean_iou`.
+
+    Source: the convention of the normalized cut paper, image by image.
+
+    Example:
+        >>> import torch
+        >>> prob = torch.tensor([[[0.4, 0.4], [0.3, 0.5], [0.3, 0.1]]])
+        >>> target = torch.tensor([[0, 1]])
+        >>> float(mean_iou(prob, target)), float(labeling_iou(prob, target))
+        (0.3333333432674408, 1.0)
+    """
+    check.is_tensor("prob", prob)
+    if prob.dim() > 1 and prob.shape[1] > 1:
+        largest = prob.byte().argmax(1, True) if prob.dtype == torch.bool else prob.argmax(1, True)
+        prob = torch.zeros_like(prob).scatter(1, largest, 1)
+    return mean_iou(prob, target, per_image=per_image, ignore_index=ignore_index)
+
+
 def count_figures(prob, *, threshold=0.5, background=True, per_image=False):
     """Number of connected pieces of the predicted mask: how noisy is it?
 

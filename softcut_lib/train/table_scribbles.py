@@ -14,6 +14,7 @@ from functools import partial
 
 from softcut_lib.train.clustering import held_out_energies
 from softcut_lib.train.forms import Data, Experiment, Model
+from softcut_lib.train.metrics import labeling_iou
 from softcut_lib.train.scribbles import (
     ALTERNATE,
     MEAN_FIELD,
@@ -238,6 +239,7 @@ SCRIBBLES = {
         batch=8,
         shuffle=True,
         counts=True,
+        metric=labeling_iou,
         profiles={"full": {}, "fast": SHORT},
     ),
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from softcut_lib.train.forms import Data, Experiment
+from softcut_lib.train.metrics import labeling_iou
 from softcut_lib.train.scribbles import FromScribbles
 from softcut_lib.train.table_scribbles import COMPARED, EVERY, SUPERVISIONS, rows, then_crf
 
@@ -102,6 +103,7 @@ VOC = {
         batch=10,
         shuffle=True,
         counts=True,
+        metric=labeling_iou,
         profiles={"full": {}, "fast": TRIAL},
     )
 }

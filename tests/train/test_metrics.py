@@ -6,6 +6,7 @@ import torch
 import softcut_lib as sc
 from softcut_lib.theorems import losses as theorem
 from softcut_lib.train.evaluation import evaluate
+from softcut_lib.train.metrics import labeling_iou
 from softcut_lib.train.objectives import RevealedPixels
 
 
@@ -35,6 +36,20 @@ def test_multiclass_iou_thresholds_each_map():
     target = torch.tensor([[0, 0]])
     # No map exceeds 0.5 at the first pixel, so label 0 has IoU 1/2; labels 1 and 2 are absent.
     torch.testing.assert_close(sc.mean_iou(prob, target), torch.tensor(2.5 / 3))
+
+
+def test_a_labeling_is_cut_at_its_largest_map(generator):
+    prob = torch.rand(2, 4, 5, 6, generator=generator).softmax(1)
+    target = torch.randint(0, 4, (2, 5, 6), generator=generator)
+    target[0, 0] = 255
+    hard = torch.nn.functional.one_hot(prob.argmax(1), 4).movedim(-1, 1).bool()
+    values = labeling_iou(prob, target, per_image=True)
+    torch.testing.assert_close(values, sc.mean_iou(hard, target, per_image=True))
+    torch.testing.assert_close(labeling_iou(hard, target), values.mean())
+    assert float(sc.mean_iou(prob, target)) < 0.5 * float(values.mean()), "none is above 1/2"
+    single = torch.rand(2, 1, 5, 6, generator=generator)
+    mask = target.clamp(max=1)
+    torch.testing.assert_close(labeling_iou(single, mask), sc.mean_iou(single, mask))
 
 
 @pytest.mark.parametrize("metric", [sc.accuracy, sc.mean_iou])

@@ -536,7 +536,8 @@ def test_how_strong_a_decoder_is_no_test_image_says():
     }
     found = retested(train(), Experiment(**{**TINY.__dict__, **changed}), decode="min_cut")
     share = float(items("val")[0]["target"].float().mean())
-    assert found["strength"] == {"strengths": [1.0, 2.0], "val": [share] * 2, "chosen": 1.0}
+    tried = {"strengths": [1.0, 2.0], "val": [share] * 2, "chosen": 1.0, "without": share}
+    assert found["strength"] == tried
     assert len(found["test"]["iou"]) == 3
 
 

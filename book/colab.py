@@ -155,11 +155,21 @@ def experiments(notebook):
     return set(re.findall(r'"([\w-]+)"', code)) if "recorded(" in code else set()
 
 
-def slimmed(wheel, names, runs, folder):
+def benchmarks(notebook):
+    """Names of the benchmarks' results that a notebook's code reads."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    told = re.findall(r'read_recorded\("([^"]+)"\)', code)
+    if len(told) != code.count("read_recorded("):
+        raise ValueError('a notebook must name its results in the call: read_recorded("...")')
+    readers = {"read_benchmarks(": "solvers-cpu", "read_gpu_benchmarks(": "solvers-gpu"}
+    return {*told, *(name for call, name in readers.items() if call in code)}
+
+
+def slimmed(wheel, names, runs, timed, folder):
     """A copy of the wheel in `folder` with what one notebook needs.
 
     That is, of the trained networks those in `names`, of the recorded runs those of the
-    experiments in `runs` (fnmatch).
+    experiments in `runs` (fnmatch), of the benchmarks' results those in `timed`.
     """
     slim = Path(folder, wheel.name)
     with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(slim, "w", zipfile.ZIP_DEFLATED) as file:
@@ -168,7 +178,7 @@ def slimmed(wheel, names, runs, folder):
             for entry in whole.infolist()
             if not entry.filename.endswith(".safetensors")
             or any(fnmatch(Path(entry.filename).stem, name) for name in names)
-            if _may_stay(whole, entry, runs)
+            if _may_stay(whole, entry, runs, timed)
         ]
         lines = {entry.filename for entry in kept}
         for entry in kept:
@@ -180,13 +190,13 @@ def slimmed(wheel, names, runs, folder):
     return slim
 
 
-def _may_stay(wheel, entry, runs):
-    """False for recorded runs of another experiment; benchmarks' results are of none."""
+def _may_stay(wheel, entry, runs, timed):
+    """False for recorded runs of another experiment, and for another benchmark's results."""
     path = Path(entry.filename)
     if path.parent.name != "results" or path.suffix != ".json":
         return True
     name = json.loads(wheel.read(entry)).get("experiment")
-    return name is None or any(fnmatch(name, pattern) for pattern in runs)
+    return path.stem in timed if name is None else any(fnmatch(name, p) for p in runs)
 
 
 def setup_cell(wheel):
@@ -253,7 +263,8 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:
         wheel = build_wheel(folder)
         for path, original in read.items():
-            needed = slimmed(wheel, networks(original), experiments(original), slim)
+            runs, timed = experiments(original), benchmarks(original)
+            needed = slimmed(wheel, networks(original), runs, timed, slim)
             cell = setup_cell(needed)
             made = self_contained(original, cell, labels, citations)
             nbformat.validate(made)

@@ -96,19 +96,20 @@ def _check(value, form, place):
 
 
 def as_row(record: dict) -> dict:
-    """A run's record as a row of a result file: the history by columns, seven digits kept."""
+    """A run's record as a row of a result file: the history by columns, rounded."""
     history = record["history"]
     names = [name for name in history[0] if all(name in epoch for epoch in history)]
     columns = {name: [epoch[name] for epoch in history] for name in names}
     return _round({**record, "history": columns})
 
 
-def _round(value):
+def _round(value, digits=7):
+    """Single numbers keep seven digits, those of lists (images, epochs) five."""
     if isinstance(value, dict):
-        return {name: _round(inner) for name, inner in value.items()}
+        return {name: _round(inner, digits) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_round(inner) for inner in value]
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+        return [_round(inner, 5) for inner in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def write_results(path, rows: list[dict], *, experiment, data: str, session: dict) -> dict:

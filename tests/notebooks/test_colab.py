@@ -173,6 +173,11 @@ def test_networks_are_found_in_the_code_alone():
     assert {"sign", "camvid"} == colab.experiments(notebook('found = recorded("sign", "camvid")'))
     assert colab.experiments(notebook("recorded_files()")) == {"*"}
     assert colab.experiments(notebook('found = recorded_rows("sign")')) == set()
+    code = 'a = show.read_benchmarks()\nb = show.read_recorded("filtering-cpu")'
+    assert colab.benchmarks(notebook(code)) == {"solvers-cpu", "filtering-cpu"}
+    assert colab.benchmarks(notebook("show.read_gpu_benchmarks()")) == {"solvers-gpu"}
+    with pytest.raises(ValueError, match="must name its results"):
+        colab.benchmarks(notebook("show.read_recorded(name)"))
     with pytest.raises(ValueError, match="must name its networks"):
         colab.networks(notebook("sc.trained_model(name)"))
 

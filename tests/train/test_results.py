@@ -55,7 +55,7 @@ def test_written_files_are_read_back(tmp_path):
     path = tmp_path / "results" / "horses-weizmann.json"
     value = write(path, record())
     assert read_results(path) == value
-    assert value["rows"][0]["history"]["train_loss"] == [0.1234568] * 2
+    assert value["rows"][0]["history"]["train_loss"] == [0.12346] * 2
     assert "[ 0.4, 0.6 ]" in path.read_text()
     assert not list(path.parent.glob(".*"))
 

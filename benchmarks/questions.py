@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 import torch
-from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 import softcut_lib as sc
+from softcut_lib.cuts.rounds import RULES, answer_questions
 from softcut_lib.train.packing import as_lines
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import write_atomically
-from softcut_lib.weak.rounds import RULES, answer_questions
+from softcut_lib.train.scribbled import resized
 
 RESULTS = Path(__file__).parents[1] / "book" / "results"
 SIZE = (80, 104)
@@ -32,21 +32,16 @@ LEAST = 1e-4
 def horses(data, split, count):
     """Images (B, 3, h, w) in [0, 1], masks (B, h, w) and names, all of one size."""
     make = sc.WeizmannHorses if data == "weizmann" else sc.SyntheticHorses
-    items = make(split=split)
-    items = [items[k] for k in range(min(count, len(items)))]
-    image = torch.cat([interpolate(i["image"][None], SIZE, mode="area") for i in items])
-    mask = [interpolate((i["target"] == 1)[None, None].float(), SIZE, mode="area") for i in items]
-    return image.double(), (torch.cat(mask)[:, 0] >= 0.5).long(), [i["name"] for i in items]
-
-
-def conductances(image, sigma):
-    return [w + LEAST for w in sc.image_weights(image, sigma=sigma)]
+    whole = make(split=split)
+    items = [resized(whole[k], SIZE) for k in range(min(count, len(whole)))]
+    image, mask = (torch.stack([item[part] for item in items]) for part in ("image", "target"))
+    return image.double(), mask, [item["name"] for item in items]
 
 
 def rounds(image, truth, sigma, rule, questions, seed):
     """Overlap after each question, (questions + 1, B)."""
     generator = torch.Generator().manual_seed(seed)
-    weights = conductances(image, sigma)
+    weights = [w + LEAST for w in sc.image_weights(image, sigma=sigma)]
     return answer_questions(weights, truth, rule, questions=questions, generator=generator)
 
 

@@ -165,7 +165,7 @@ def benchmarks(notebook):
     return {*told, *(name for call, name in readers.items() if call in code)}
 
 
-def slimmed(wheel, names, runs, timed, folder):
+def slimmed(wheel, folder, *, names=(), runs=(), timed=()):
     """A copy of the wheel in `folder` with what one notebook needs.
 
     That is, of the trained networks those in `names`, of the recorded runs those of the
@@ -264,7 +264,7 @@ def write(out=OUT, notebooks=ROOT / "notebooks"):
         wheel = build_wheel(folder)
         for path, original in read.items():
             runs, timed = experiments(original), benchmarks(original)
-            needed = slimmed(wheel, networks(original), runs, timed, slim)
+            needed = slimmed(wheel, slim, names=networks(original), runs=runs, timed=timed)
             cell = setup_cell(needed)
             made = self_contained(original, cell, labels, citations)
             nbformat.validate(made)

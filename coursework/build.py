@@ -102,7 +102,7 @@ def colab_version(notebook, setup):
 def setup_cell():
     """The chapters' set-up cell for the plain package, which is all that assignments need."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as slim:
-        wheel = colab.slimmed(colab.build_wheel(folder), (), (), (), slim)
+        wheel = colab.slimmed(colab.build_wheel(folder), slim)
         return colab.setup_cell(wheel).replace("[train,widgets,chapters]", "")
 
 

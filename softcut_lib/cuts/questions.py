@@ -16,9 +16,8 @@ from typing import NamedTuple
 import torch
 
 from softcut_lib import _checks as check
-from softcut_lib.cuts.flow import check_seeds
+from softcut_lib.cuts.walker import walk_circuit
 from softcut_lib.grid.edges import axis_offsets
-from softcut_lib.grid.system import GridSystem
 from softcut_lib.solvers.dissection import Direct
 
 
@@ -29,12 +28,14 @@ class Question(NamedTuple):
         pixel: long (B, 2), row and column.
         gain: (B, *grid), expected squared change; 0 at seeds.
         followers: (B, *grid), F_j >= 1, in pixels; 0 at seeds.
+        variance: (B, *grid), C_jj, the resistance to the seeds; 0 at seeds.
         prob: (B, L, *grid), the random walker's answer so far.
     """
 
     pixel: torch.Tensor
     gain: torch.Tensor
     followers: torch.Tensor
+    variance: torch.Tensor
     prob: torch.Tensor
 
 
@@ -81,40 +82,22 @@ def best_question(seeds, weights, *, offsets=None, labels=2):
             "seeds must leave a pixel free (255) in every image, else there is nothing to ask"
         )
     with torch.no_grad():
-        factor, rhs = held(seeds, weights, offsets, labels)
-        answer, _ = factor(factor.system, torch.cat([rhs, free.unsqueeze(1).to(rhs)], 1))
-        prob, reached = answer[:, :labels].clamp(0, 1), answer[:, labels:]
+        system, rhs = walk_circuit(seeds, weights, offsets=offsets, labels=labels)
+        if system.offsets != axis_offsets(2):
+            raise ValueError(
+                "weights must be [C, R] of images with 4 neighbors, whose exact inverse `Direct` "
+                f"completes, got offsets {system.offsets}; estimate other grids by "
+                "`sample_soft_cut`"
+            )
+        factor = Direct().factor(system)
+        answer, _ = factor(system, torch.cat([rhs, free.unsqueeze(1).to(rhs)], 1))
+        prob, reached = answer[:, :labels].clamp(0, 1), answer[:, labels]
         prob = prob / prob.sum(1, keepdim=True)
+        variance = factor.variances()[:, 0] * free
         # C_jj <= (C 1)_j, since C >= 0: rounding must not leave fewer followers than the pixel
-        followers = (reached / factor.variances()).squeeze(1).clamp(min=1) * free
+        followers = torch.where(free, reached / variance, 0).clamp(min=1) * free
         gain = followers.square() * (prob * (1 - prob)).sum(1)
     # where nothing is in doubt any free pixel will do, a seed will not
     place = torch.where(free, gain, -1).flatten(1).argmax(1)
     pixel = torch.stack(torch.unravel_index(place, free.shape[1:]), 1)
-    return Question(pixel, gain, followers, prob)
-
-
-def held(seeds, weights, offsets=None, labels=2):
-    """Factor of the circuit whose seeds are held, no ground else, and the walker's currents."""
-    bare = GridSystem(weights, offsets=offsets, grid=tuple(seeds.shape[1:]))
-    if bare.labels is not None:
-        raise ValueError(
-            f"weights must be shared by all labels, got {bare.labels} label channels: a walk has "
-            "one set of conductances"
-        )
-    if bare.offsets != axis_offsets(2):
-        raise ValueError(
-            "weights must be [C, R] of images with 4 neighbors, whose exact inverse `Direct` "
-            f"completes, got offsets {bare.offsets}; estimate other grids by `sample_soft_cut`"
-        )
-    check_seeds(seeds, (bare.batch, *bare.grid), labels)
-    loose = GridSystem(
-        bare.weights,
-        offsets=bare.offsets,
-        ground=torch.zeros_like(bare.ground),
-        grid=bare.grid,
-        check=False,
-    )
-    values = torch.stack([seeds == label for label in range(labels)], 1).to(bare.dtype)
-    system, rhs = loose.with_seeds(seeds != 255, values)
-    return Direct().factor(system), rhs
+    return Question(pixel, gain, followers, variance, prob)

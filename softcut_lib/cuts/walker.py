@@ -56,6 +56,20 @@ def random_walker(seeds, weights, *, offsets=None, labels=None, prior=None, solv
     if labels is None:
         labels = int(seeds[held].max()) + 1 if bool(held.any()) else 1
     check.positive_integer("labels", labels)
+    seeded, rhs = walk_circuit(seeds, weights, offsets=offsets, labels=labels, prior=prior)
+    x, _ = solve(seeded, rhs, solver)
+    total = x.sum(1, keepdim=True)
+    if not getattr(solver, "accept", False):
+        _warn_unless_reached(total)
+    x = x.clamp(0, 1)
+    return x / x.sum(1, keepdim=True)
+
+
+def walk_circuit(seeds, weights, *, offsets=None, labels, prior=None):
+    """The walk as a circuit: (system, currents (B, labels, *grid)), seeds held, no ground else.
+
+    Arguments and errors are those of `random_walker`.
+    """
     system = GridSystem(weights, offsets=offsets, grid=tuple(seeds.shape[1:]))
     if system.labels not in (None, 1):
         raise ValueError(
@@ -71,14 +85,10 @@ def random_walker(seeds, weights, *, offsets=None, labels=None, prior=None, solv
     system = GridSystem(
         shared, offsets=system.offsets, ground=ground, grid=system.grid, check=False
     )
+    held = seeds != 255
     values = torch.stack([(seeds == label) for label in range(labels)], 1).to(system.dtype)
     seeded, rhs = system.with_seeds(held, values)
-    x, _ = solve(seeded, torch.where(held.unsqueeze(1), rhs, rhs + current), solver)
-    total = x.sum(1, keepdim=True)
-    if not getattr(solver, "accept", False):
-        _warn_unless_reached(total)
-    x = x.clamp(0, 1)
-    return x / x.sum(1, keepdim=True)
+    return seeded, torch.where(held.unsqueeze(1), rhs, rhs + current)
 
 
 def _warn_unless_reached(total):

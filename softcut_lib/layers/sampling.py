@@ -61,7 +61,9 @@ def sample_soft_cut(
         scores, ground, weights = arguments.prepare(scores, ground, weights)
         offsets = arguments.check_shapes(scores, ground, weights, offsets)
         arguments.check_values(scores, ground, weights)
-        system = GridSystem(weights, offsets=offsets, ground=ground, grid=scores.shape[2:])
+        system = GridSystem(
+            weights, offsets=offsets, ground=ground, grid=scores.shape[2:], check=False
+        )
         currents = scores + circuit_noise(system, (num_samples, *scores.shape), generator)
         if system.labels is None:
             # all samples are right-hand sides of the same B matrices

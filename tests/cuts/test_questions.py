@@ -34,6 +34,7 @@ def test_shapes_and_what_they_hold():
     held = seeds != 255
     assert bool((asked.gain[held] == 0).all()) and bool((asked.followers[held] == 0).all())
     assert bool((asked.followers[~held] >= 1).all())
+    assert bool((asked.variance[held] == 0).all()) and bool((asked.variance[~held] > 0).all())
     for b, (y, x) in enumerate(asked.pixel.tolist()):
         assert float(asked.gain[b, y, x]) == float(asked.gain[b].max()) > 0
     torch.testing.assert_close(asked.prob, random_walker(seeds, weights, labels=3), atol=1e-4,

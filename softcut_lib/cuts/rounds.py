@@ -11,7 +11,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from softcut_lib import _checks as check
-from softcut_lib.cuts.questions import best_question, held
+from softcut_lib.cuts.questions import best_question
+from softcut_lib.cuts.walker import random_walker
+from softcut_lib.solvers.dissection import Direct
 
 RULES = {
     "random": "any free pixel",
@@ -67,19 +69,19 @@ def answer_questions(weights, truth, rule, *, questions=20, generator=None):
     for _ in range(questions):
         asked = best_question(seeds.view_as(truth), weights)
         overlaps.append(_overlap(asked.prob[:, 1] > 0.5, truth))
-        value = _value(rule, asked, seeds.view_as(truth), weights, truth, generator)
+        value = _value(rule, asked, truth, generator)
         place = value.flatten(1).masked_fill(seeds != 255, -torch.inf).argmax(1, keepdim=True)
         seeds.scatter_(1, place, flat.gather(1, place))
-    prob = best_question(seeds.view_as(truth), weights).prob
+    prob = random_walker(seeds.view_as(truth), weights, labels=2, solver=Direct())
     return torch.stack([*overlaps, _overlap(prob[:, 1] > 0.5, truth)])
 
 
-def _value(rule, asked, seeds, weights, truth, generator):
+def _value(rule, asked, truth, generator):
     """(B, h, w), largest where the rule asks."""
     if rule == "random":
         return torch.rand(truth.shape, generator=generator, dtype=torch.float64)
     if rule == "variance":
-        return held(seeds, weights)[0].variances()[:, 0]
+        return asked.variance
     if rule == "doubt":
         return -(asked.prob[:, 1] - 0.5).abs()
     if rule == "followers":

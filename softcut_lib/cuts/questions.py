@@ -95,7 +95,7 @@ def best_question(seeds, weights, *, offsets=None, labels=2):
         prob = prob / prob.sum(1, keepdim=True)
         variance = factor.variances()[:, 0] * free
         # C_jj <= (C 1)_j, since C >= 0: rounding must not leave fewer followers than the pixel
-        followers = torch.where(free, reached / variance, 0).clamp(min=1) * free
+        followers = torch.where(free, (reached / variance).clamp(min=1), 0)
         gain = followers.square() * (prob * (1 - prob)).sum(1)
     # where nothing is in doubt any free pixel will do, a seed will not
     place = torch.where(free, gain, -1).flatten(1).argmax(1)

@@ -285,7 +285,7 @@ def main(argv=None):
     except ImportError:
         print("The fused kernels need triton: pip install triton", file=sys.stderr)
         return 2
-    from benchmarks import gpu_arms, gpu_layer
+    from benchmarks import arms, gpu_layer
     from benchmarks.measure import TARGET
     from softcut_lib.train.provenance import describe_machine, describe_session
     from softcut_lib.train.runs import write_json
@@ -306,7 +306,7 @@ def main(argv=None):
         "schema": 1, "about": "solvers on a GPU", "dry": options.dry, "target": TARGET,
         "machine": machine, "sessions": [describe_session(command)], "missing": missing,
     }  # fmt: skip
-    parts = {"steps": steps, "graphs": graphs, "geometry": geometry, "arms": gpu_arms.arms,
+    parts = {"steps": steps, "graphs": graphs, "geometry": geometry, "arms": arms.arms,
              "cells": gpu_layer.cells, "training": gpu_layer.training}  # fmt: skip
     output = options.output or (None if options.dry else OUTPUT)
     if options.add:

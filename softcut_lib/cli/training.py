@@ -205,16 +205,14 @@ def evaluate_run(a):
     model.decode = a.decode
     experiment = choose("experiment", config["experiment"], EXPERIMENTS)
     data = a.data or config["data"]
-    items = choose("data", data, experiment.data).load(a.split, scale=config["options"]["scale"])
+    own = ("scale", "count") if data == config["data"] else ("scale",)  # how the run loaded it
+    options = {name: config["options"][name] for name in own if name in config["options"]}
+    items = choose("data", data, experiment.data).load(a.split, **options)
     windows = None if a.whole else experiment.with_options(data).windows
     test = evaluate(
-        through_windows(model, windows),
-        items,
-        experiment.objective,
-        device=a.device,
-        metric=experiment.metric,
-        progress=True,
-    )
+        through_windows(model, windows), items, experiment.objective, device=a.device,
+        metric=experiment.metric, progress=True,
+    )  # fmt: skip
     summary = summarize(test)
     print(_sentence(f"{config['model']} on {data} ({a.split})", summary, len(items)))
     if a.out:

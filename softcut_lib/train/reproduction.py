@@ -107,23 +107,20 @@ def recorded_rows(results: dict) -> list[dict]:
     Returns:
         One dict for each: model, data, options, counts; iou, loss, figures as (mean, bracket);
         seeds; on_gpu; constant, the iou of an answer without a network (None where it was not
-        recorded, see `evaluate`); how many seeds stopped early, by themselves; seconds of a step
-        with its share of the validations (processor time where all runs of the file have it; None
-        where a GPU was shared with other processes), and times_base, that time over the one of
-        "base" with the same options (None without).
+        recorded, see `evaluate`); how many seeds stopped early, by themselves; and times_base, the
+        time of a step, its share of the validations included, over that of "base" with the same
+        options on the same machine (processor time where all runs there have it; None without such
+        a base, or where a GPU was shared with other processes).
     """
     groups: dict = {}
     for row in results["rows"]:
         key = row["model"], tuple(sorted(row["options"].items()))
         groups.setdefault(key, []).append(row)
-    clock = _clock(results["rows"])
-    pace = {
-        key: None if any(map(_shared, runs)) else fmean(_per_step(run, clock) for run in runs)
-        for key, runs in groups.items()
-    }
+    pace = {key: _pace(runs, results["rows"]) for key, runs in groups.items()}
     rows = []
     for (model, options), runs in groups.items():
-        base = pace.get(("base", options))
+        own, base = pace[model, options], pace.get(("base", options), {})
+        ratios = [own[machine] / base[machine] for machine in own if machine in base]
         shared = {name: runs[0][name] for name in ("data", "options", "counts")}
         metrics = {
             metric: tuple(
@@ -140,8 +137,7 @@ def recorded_rows(results: dict) -> list[dict]:
                 "on_gpu": any(run["machine"]["device"] != "cpu" for run in runs),
                 "constant": _constant(runs),
                 "stopped": sum(run.get("stopped") is not None for run in runs),
-                "seconds": pace[model, options],
-                "times_base": base and pace[model, options] and pace[model, options] / base,
+                "times_base": fmean(ratios) if ratios else None,
             }
         )
     return rows
@@ -150,6 +146,21 @@ def recorded_rows(results: dict) -> list[dict]:
 def _constant(runs):
     known = [run["test"]["constant"] for run in runs if "constant" in run["test"]]
     return fmean(map(fmean, known)) if known else None
+
+
+def _pace(runs, everything):
+    """machine -> seconds of a step of these runs, where nothing else used its GPU."""
+    found = {}
+    for machine in dict.fromkeys(map(_machine, runs)):
+        clock = _clock([run for run in everything if _machine(run) == machine])
+        here = [run for run in runs if _machine(run) == machine]
+        if not any(map(_shared, here)):
+            found[machine] = fmean(_per_step(run, clock) for run in here)
+    return found
+
+
+def _machine(run):
+    return run["machine"]["device"], run["machine"].get("processor"), run["machine"].get("threads")
 
 
 def _clock(runs):
@@ -273,6 +284,10 @@ def differences(name: str, rows: Iterable[dict], *, path=None) -> list[tuple[str
         }
         if options["scale"] != 1:
             theirs["size"], ours["size"] = "native", f"{options['scale']:g} of the sides"
+        if "windows" in options:  # those of the thesis' code; its text has another side
+            theirs["windows"] = "{} every {}".format(*experiment.windows)
+            ours["windows"] = options["windows"]
+            theirs["tested"], ours["tested"] = "by windows", options.get("tested", "by windows")
         for option in DEFAULTS:
             if option in options:
                 theirs[option], ours[option] = "not said", str(options[option])

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from softcut_lib import Cityscapes, SyntheticStreets, write_synthetic_streets
+from softcut_lib.data import street_scene
 from softcut_lib.data.cityscapes_labels import IDS, TRAIN_CLASSES
+from softcut_lib.data.street_canvas import Canvas
 from softcut_lib.data.synthetic_streets import COUNTS, render
 
 SIZE = (64, 128)
@@ -90,6 +92,44 @@ def test_labels_explain_colors(scenes):
             rest[ids.ravel() == number] -= colors[ids.ravel() == number].mean(0)
         explained = 1 - rest.var() / colors.var()
         assert 0.2 < explained < 0.95
+
+
+def painted_otherwise(monkeypatch, scenes, owner, name, otherwise):
+    """The same scenes with a part of the painter replaced; what is where stays the same."""
+    original = getattr(owner, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, lambda *arguments: otherwise(original, *arguments))
+        others = [render("train", k, size=SIZE) for k in range(len(scenes))]
+    for (_, ids, numbers), (_, other_ids, other_numbers) in zip(scenes, others, strict=True):
+        assert np.array_equal(ids, other_ids) and np.array_equal(numbers, other_numbers)
+    return np.stack([picture for picture, _, _ in others]).astype(float)
+
+
+@pytest.mark.parametrize(
+    "owner, name, lit",
+    [
+        (street_scene, "_house_shadow", lambda shade, *a: np.ones_like(shade(*a))),
+        (Canvas, "darken", lambda *_: None),
+    ],
+    ids=["houses", "things"],
+)
+def test_shadows_darken_the_ground_and_nothing_in_the_air(scenes, monkeypatch, owner, name, lit):
+    pictures, ids = (np.stack([scene[k] for scene in scenes]) for k in (0, 1))
+    gain = (painted_otherwise(monkeypatch, scenes, owner, name, lit) - pictures).mean(-1)
+    assert gain.min() >= 0 and (gain > 10).mean() > 0.03
+    for label in ("sky", "traffic sign"):
+        assert gain[ids == IDS[label]].max() == 0, label
+    assert gain[ids == IDS["sidewalk"]].mean() > 5
+
+
+def test_surfaces_have_texture(scenes, monkeypatch):
+    """Without the painter's noise asphalt, clouds and walls are flatter, in the same colors."""
+    flat = painted_otherwise(monkeypatch, scenes, Canvas, "noise", lambda noise, *a: 0 * noise(*a))
+    rough, ids = (np.stack([scene[k] for scene in scenes]) for k in (0, 1))
+    for label in ("road", "sky", "building"):
+        here = ids == IDS[label]
+        texture = rough[here].astype(float) - flat[here]
+        assert texture.std() > 1.5 and abs(texture.mean()) < 0.1 * texture.std(), label
 
 
 def test_item_k_depends_on_seed_split_and_k_only():

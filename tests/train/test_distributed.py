@@ -1,5 +1,7 @@
 """Batches shared out: over devices, over accumulated parts, over passes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,12 +86,21 @@ def squares(split, scale=1.0):
 
 
 class BreaksInOneShare(Dice):
-    """NaN from the second step on, in the second process."""
+    """After some good steps the second process gets NaN, or dies."""
+
+    good, dies = 1, False
 
     def training(self, prediction, target, generator):
         loss = super().training(prediction, target, generator)
-        bad = rank() == 1 and generator.initial_seed() != step_generator(0, 0, 1).initial_seed()
-        return loss * float("nan") if bad else loss
+        seeds = [step_generator(0, step, 1).initial_seed() for step in range(self.good)]
+        if rank() == 0 or generator.initial_seed() in seeds:
+            return loss
+        if self.dies:
+            raise RuntimeError("the power went out")
+        return loss * float("nan")
+
+    def __repr__(self):
+        return repr(Dice(pooled=self.pooled))  # so that the run is the same one
 
 
 @pytest.fixture
@@ -128,15 +139,38 @@ def test_two_processes_train_as_one_does_on_both_their_images(batched):
     same(batched(), batched(devices=2))
 
 
+@pytest.fixture
+def breaking(batched, monkeypatch):
+    """Train on two devices, of which one breaks after so many steps."""
+
+    def train(**how):
+        objective = BreaksInOneShare(pooled=False)
+        vars(objective).update(how)
+        broken = replace(experiments.EXPERIMENTS["tiny"], objective=objective)
+        with monkeypatch.context() as patch:
+            patch.setitem(experiments.EXPERIMENTS, "tiny", broken)
+            return batched(devices=2)
+
+    return train
+
+
 @pytest.mark.slow
-def test_one_process_that_breaks_stops_all_and_says_why(batched, monkeypatch):
+def test_one_process_that_breaks_stops_all_and_keeps_its_batch(breaking, tmp_path):
     """The loss of one share is NaN at the second step: no process waits for it for ever."""
-    broken = experiments.Experiment(
-        **{**experiments.EXPERIMENTS["tiny"].__dict__, "objective": BreaksInOneShare()}
-    )
-    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", broken)
     with pytest.raises(ValueError, match=r"training stopped at step 1 on .*the loss is nan"):
-        batched(devices=2)
+        breaking(good=1)
+    bad = read_checkpoint(next(tmp_path.rglob("bad_batch.pt")))
+    assert bad["image"].shape == (2, 3, 16, 20) and bad["target"].shape == (2, 16, 20)
+
+
+@pytest.mark.slow
+def test_one_process_that_dies_stops_all_and_the_run_resumes(batched, breaking):
+    """In the second epoch; both go on after the first and end as if nothing had happened."""
+    with pytest.raises(Exception, match="the power went out"):
+        breaking(good=4, dies=True)
+    resumed, whole = batched(devices=2, resume=True), batched(devices=2, overwrite=True)
+    assert len(resumed[0]["sessions"]) == 2 and len(whole[0]["sessions"]) == 1
+    same(resumed, whole, rtol=0, atol=0)
 
 
 def test_accumulated_parts_train_as_the_whole_batch(batched):
@@ -202,15 +236,16 @@ def test_a_budget_in_steps(batched):
         batched(steps=6, epochs=2)
 
 
-def test_a_batched_run_that_is_killed_resumes_to_the_same_numbers(batched, monkeypatch, tmp_path):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_batched_run_that_is_killed_resumes_to_the_same_numbers(batched, monkeypatch, parts):
     from tests.train.test_training import Killed, kill_at
 
-    whole = batched()
+    whole = batched(accumulate=parts)
     with monkeypatch.context() as patch:
         kill_at(patch, 4)  # in the middle of the second epoch
         with pytest.raises(Killed):
-            batched(overwrite=True)
-    resumed = batched(resume=True)
+            batched(accumulate=parts, overwrite=True)
+    resumed = batched(accumulate=parts, resume=True)
     assert timeless(whole[0]) == timeless(resumed[0])
     assert all(torch.equal(resumed[1][name], tensor) for name, tensor in whole[1].items())
 

@@ -142,7 +142,8 @@ def clustering_table(content, *, names, caption=""):
         caption: a sentence above the table.
 
     Returns:
-        A `Table` with means over images and seeds; the algorithms' row is the same for all.
+        A `Table` with means over images and seeds, and the test mIoU, which no energy knows; the
+        algorithms' row is the same for all.
 
     Example:
         >>> clustering_table(None, names={})
@@ -153,13 +154,16 @@ def clustering_table(content, *, names, caption=""):
         return table(["network"], [["no recorded runs in this copy"]], caption=caption)
     rows = []
     for model, words in names.items():
-        runs = [row["clustering"] for row in content["rows"] if row["model"] == model]
+        found = [row for row in content["rows"] if row["model"] == model]
+        runs = [row["clustering"] for row in found]
         if runs:
-            rows.append([words, *_energies(runs), len(runs), len(runs[0]["name"])])
+            iou = fmean(row["summary"]["iou"] for row in found)
+            rows.append([words, *_energies(runs), iou, len(runs), len(runs[0]["name"])])
     every = [row["clustering"] for row in content["rows"]]
     best = _energies(every, "_algorithm")
-    rows.append(["the algorithm, image by image", *best, "", len(every[0]["name"])])
-    return table(["network", "normalized cut", "K-means", "seeds", "images"], rows, caption=caption)
+    rows.append(["the algorithm, image by image", *best, None, None, len(every[0]["name"])])
+    header = ["network", "normalized cut", "K-means", "mIoU", "seeds", "images"]
+    return table(header, rows, caption=caption)
 
 
 def _energies(runs, of=""):

@@ -84,8 +84,10 @@ def test_energies_of_networks_stand_beside_the_algorithms():
                 "normalized_cut_algorithm": [0.1, 0.1],
                 "kmeans_algorithm": [90.0, 90.0]}  # fmt: skip
 
-    rows = [{"model": "unet-only-nc", "clustering": energies(c)} for c in (0.2, 0.4)]
+    rows = [{"model": "unet-only-nc", "summary": {"iou": c}, "clustering": energies(c)}
+            for c in (0.2, 0.4)]  # fmt: skip
     table = show.clustering_table({"rows": rows}, names={"unet-only-nc": "NC", "other": "x"})
     assert table.rows == [
-        ["NC", "0.300", "150", "2", "2"], ["the algorithm, image by image", "0.100", "90", "", "2"]
-    ]  # fmt: skip
+        ["NC", "0.300", "150", "0.300", "2", "2"],
+        ["the algorithm, image by image", "0.100", "90", "-", "-", "2"],
+    ]

@@ -162,7 +162,7 @@ def clustering_table(content, *, names, caption=""):
     every = [row["clustering"] for row in content["rows"]]
     best = _energies(every, "_algorithm")
     rows.append(["the algorithm, image by image", *best, None, None, len(every[0]["name"])])
-    header = ["network", "normalized cut", "K-means", "mIoU", "seeds", "images"]
+    header = ["network", "normalized cut", "K-means", "test mIoU", "seeds", "images"]
     return table(header, rows, caption=caption)
 
 

@@ -6,6 +6,7 @@ benchmarks.arms --help`; on a GPU it is a part of `python -m benchmarks.gpu`.
 """
 
 import argparse
+import math
 import shlex
 import sys
 import time
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 from softcut_lib.train.provenance import describe_machine, describe_session
 from softcut_lib.train.runs import write_json
 
-from .measure import quietly, spread
+from .measure import interleaved, quietly, spread
 from .options import count, output_file
 from .training_step import missing
 
@@ -56,19 +57,18 @@ def arms(bench):
 
 
 def in_turns(name, batch, models, *, rounds, bar):
-    """On the CPU, one row for each model; every round makes a step of each, so that a slow moment
-    meets all of them, and the ratio to Base is the median over the rounds."""
+    """On the CPU, one row for each model; the ratio to Base is the median over the rounds."""
     images, target, experiment = _batch(name, batch)
     device = torch.device("cpu")
     made = {model: _step(device, name, model, experiment, images, target) for model in models}
-    times = {model: [] for model in models}
-    for turn in range(-1, rounds):  # the first warms up: kernels are compiled
-        for model, (step, _, _) in made.items():
-            start = time.perf_counter()
-            quietly(step)
-            if turn >= 0:
-                times[model].append(time.perf_counter() - start)
-            bar.update()
+
+    def counted(step):
+        return lambda: (step(), bar.update())
+
+    runs = {model: counted(step) for model, (step, _, _) in made.items()}
+    for run in runs.values():  # kernels are compiled
+        quietly(run)
+    times = interleaved(runs, dict.fromkeys(runs, 0.0), seconds=math.inf, rounds=rounds)
     rows = []
     for model, (_, solves, size) in made.items():
         ratios = [own / base for own, base in zip(times[model], times["base"], strict=True)]

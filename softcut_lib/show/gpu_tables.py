@@ -84,10 +84,10 @@ def _steps(content):
 
 
 def arms_table(content, *, printed=None, caption=None):
-    """A training step of every row of the street experiments, alone on a GPU.
+    """A training step of every row of the street experiments, alone on a GPU or a CPU.
 
     Args:
-        content: as `read_recorded("solvers-gpu")` gives it.
+        content: as `read_recorded("solvers-gpu")` or `read_recorded("arms-cpu")` gives it.
         printed: experiment -> model -> training time of the thesis over that of its Base.
         caption: a sentence above the table; made from the content if None.
 

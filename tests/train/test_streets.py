@@ -94,7 +94,8 @@ def test_every_fast_profile_runs(name, model, tmp_path, capsys):
     row = fast(name, model, tmp_path, capsys)
     assert row["experiment"] == name and max(row["history"]["step"]) * row["options"]["batch"] <= 12
     frames = row["options"]["count"]
-    assert frames <= 2 and row["counts"]["test"] <= 8 * frames
+    few = EXPERIMENTS[name].data["synthetic"].load("test", count=frames)
+    assert frames <= 2 and row["counts"]["test"] == len(few)
 
 
 @pytest.mark.slow

@@ -71,6 +71,25 @@ def test_answers_follow_the_interval():
         show.answer("Better?", loss)
 
 
+def test_answers_are_those_of_the_single_questions():
+    file = with_options(results(), **ADAM)
+    questions = {
+        "Better?": ("base", "cut"),
+        "Worse, then?": ("cut", "base", {"lower": "by a good deal"}),
+        "And a third?": ("base", "third"),
+    }
+    found = paired_differences(file, [pair[:2] for pair in questions.values()])
+    lines = show.answers(questions, found).splitlines()
+    assert " ".join(lines) == " ".join(
+        [
+            show.answer("Better?", found[0]),
+            show.answer("Worse, then?", found[1], lower="by a good deal"),
+            show.answer("And a third?", None),
+        ]
+    )
+    assert "Worse, then? By a good deal" in " ".join(lines) and max(map(len, lines)) <= 84
+
+
 def test_models_are_sorted_by_the_verdict():
     file = with_options(results(), **ADAM)
     found = paired_differences(file, [("base", "cut"), ("base", "base"), ("cut", "base")])

@@ -4,11 +4,12 @@ A question asks whether the second of two models is better; the answer is the ve
 `softcut_lib.train.pairing`, an interval over trainings and test images, and nothing else.
 """
 
+import textwrap
 from collections import Counter
 
 from softcut_lib.train.seeds import runs_of
 
-__all__ = ["answer", "endings", "sort_by_verdict"]
+__all__ = ["answer", "answers", "endings", "sort_by_verdict"]
 
 
 def answer(question, gap, *, higher="yes", lower="no, it is worse", same="no difference seen"):
@@ -47,6 +48,30 @@ def answer(question, gap, *, higher="yes", lower="no, it is worse", same="no dif
         f"{question} {words[0].upper()}{words[1:]}: {gap.mean:+.3f} mIoU, 95 % interval {low:+.3f} "
         f"to {high:+.3f} ({len(gap.seeds)} seeds, {gap.images} images)."
     )
+
+
+def answers(questions, gaps):
+    """Several questions about two models each, answered one below the other.
+
+    Args:
+        questions: question -> (first, second), or (first, second, words) with what `answer` is to
+            say, a dict of ``higher``, ``lower`` and ``same``.
+        gaps: from `softcut_lib.train.pairing.paired_differences`, of "iou".
+
+    Returns:
+        The answers in lines of at most 84 characters.
+
+    Example:
+        >>> print(answers({"Does it help?": ("a", "b"), "And c?": ("a", "c")}, []))
+        Does it help? Not recorded yet.
+        And c? Not recorded yet.
+    """
+    found = {(gap.first, gap.second): gap for gap in gaps}
+    sentences = [
+        answer(question, found.get((first, second)), **(words[0] if words else {}))
+        for question, (first, second, *words) in questions.items()
+    ]
+    return "\n".join(textwrap.fill(sentence, 84) for sentence in sentences)
 
 
 def sort_by_verdict(gaps, *, names=None):

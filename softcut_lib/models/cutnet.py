@@ -61,7 +61,7 @@ class CutNet(nn.Module):
         net: module, image (B, C, *grid) -> (scores (B, L, *grid), weights); a plain score net
             that returns only a tensor is allowed where neither cut nor decoder needs weights.
         cut: called as ``cut(scores, weights) -> (B, L, *grid)``; None for no cut.
-        decode: used by `predict` alone, on the scores *before* the cut. "min_cut": the minimum cut,
+        decode: used by `decide` alone, on the scores *before* the cut. "min_cut": the minimum cut,
             by `softcut_lib.min_cut` for one label and by `softcut_lib.alpha_expansion` for several,
             with the cut's offsets, on the CPU wherever the network is. A callable
             ``decode(scores, weights)`` that returns a mask; or None for the threshold 1/2 of
@@ -118,8 +118,15 @@ class CutNet(nn.Module):
     def predict(self, image: torch.Tensor) -> torch.Tensor:
         """Hard mask, long (B, *grid): 0 or 1 for one label, the label's number for several."""
         if self.decode is None:
-            return harden(self(image).prob)
-        scores, weights = self._run(image)
+            return self.decide(self(image))
+        return self.decide(CutOutput(*self._run(image), None, None))  # it needs no cut
+
+    @torch.no_grad()
+    def decide(self, prediction: CutOutput) -> torch.Tensor:
+        """The mask that `predict` gives for an image, from what the network returned for it."""
+        if self.decode is None:
+            return harden(prediction.prob)
+        scores, weights = prediction.scores, prediction.weights
         self._need(weights, "decode")
         decode = self._minimum_cut if self.decode == "min_cut" else self.decode
         mask = decode(scores, weights)

@@ -18,7 +18,7 @@ from torch import nn
 
 from softcut_lib import _checks
 from softcut_lib.grid.edges import at_tail, axis_offsets, tail
-from softcut_lib.models.cutnet import CutNet, CutOutput, harden, offsets_of
+from softcut_lib.models.cutnet import CutNet, CutOutput, offsets_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
@@ -175,10 +175,11 @@ class Windowed(nn.Module):
     @torch.no_grad()
     def predict(self, image: torch.Tensor) -> torch.Tensor:
         """Hard mask, long (B, h, w): 0 or 1 for one label, the label's number for several."""
-        result = self(image)
-        if self.decode is None:
-            return harden(result.prob)
-        return CutNet(_Given(result), self.network.cut, self.decode).predict(image)
+        return self.decide(self(image))
+
+    def decide(self, prediction: CutOutput) -> torch.Tensor:
+        """The mask of the joined frame, by the network's decoder."""
+        return self.network.decide(prediction)
 
     def _join(self, maps, size):
         return join_windows(maps, size, window=self.window, stride=self.stride)
@@ -209,17 +210,6 @@ class Windowed(nn.Module):
         if self.fill is not None:
             return self.fill
         return [*IMAGENET_MEAN[:channels], *[0.0] * (channels - 3)]
-
-
-class _Given(nn.Module):
-    """A network whose answer is known already."""
-
-    def __init__(self, result):
-        super().__init__()
-        self.result = result
-
-    def forward(self, image):
-        return self.result.scores, self.result.weights
 
 
 def _margin(window, stride):

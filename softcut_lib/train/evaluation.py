@@ -77,7 +77,7 @@ def evaluate(
         prediction = model(image)
         decided = prediction.prob
         if model.decode is not None:
-            decided = _maps(model.predict(image), labels=decided.shape[1])
+            decided = _maps(model.decide(prediction), labels=decided.shape[1])
         columns = {
             "iou": metric(decided, target, per_image=True).tolist(),
             "loss": objective.evaluation(prediction, target).tolist(),

@@ -149,12 +149,16 @@ class ScribbleNet(CutNet):
 
     @torch.no_grad()
     def predict(self, image):
+        return self.decide(self(image))
+
+    @torch.no_grad()
+    def decide(self, prediction):
         if self.decode != MEAN_FIELD:
-            return super().predict(image)
-        prediction = self(image)
+            return super().decide(prediction)
         from_logits = output_kind(self.cut) == "scores"
         maps = prediction.output if from_logits else prediction.prob
-        kernels = crf_kernels(255 * image, **{"kind": LatticeAffinity, **self.crf_options})
+        options = {"kind": LatticeAffinity, **self.crf_options}
+        kernels = crf_kernels(255 * prediction.image, **options)
         kernels = [(self.strength * strength, kernel) for strength, kernel in kernels]
         return harden(mean_field(maps, kernels, from_logits=from_logits))
 

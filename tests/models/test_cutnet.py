@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import softcut_lib as sc
-from softcut_lib import BasicNet, CutNet, EdgeNet, ScoreAndEdges, SoftCut
+from softcut_lib import BasicNet, CutNet, EdgeNet, ScoreAndEdges, SoftCut, Windowed
 from tests.grids import random
 
 
@@ -75,6 +75,18 @@ def test_decoders(image):
     assert net.predict(image).shape == (2, 9, 11) and not net.predict(image).any()
     net.decode = None
     assert torch.equal(net.predict(image), (net(image).prob[:, 0] > 0.5).long())
+
+
+@pytest.mark.parametrize("decode", [None, "min_cut", lambda scores, weights: scores > 0])
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_prediction_is_decided_without_the_network(image, decode, labels, monkeypatch):
+    calls, nets = [], both(labels)
+    net = CutNet(nets, SoftCut(), decode=decode)
+    for whole in (net, Windowed(net, window=8, stride=4)):
+        expected, prediction = whole.predict(image), whole(image)
+        with monkeypatch.context() as patch:
+            patch.setattr(nets, "forward", calls.append)
+            assert torch.equal(whole.decide(prediction), expected) and not calls
 
 
 def test_one_label_is_decoded_by_one_minimum_cut(image, monkeypatch):

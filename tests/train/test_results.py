@@ -190,6 +190,7 @@ def test_the_books_files_are_valid_and_hold_no_path_of_a_machine():
             "playground",
             "questions",
             "arms",
+            "windows",
         )
         if not benchmark:  # these have forms of their own
             read_results(path)

@@ -1,4 +1,4 @@
-"""Networks are tested on growing windows, with and without their statistics counted again."""
+"""Networks answer for the same pixels, seen in growing windows, with statistics of each."""
 
 import json
 
@@ -6,63 +6,82 @@ import pytest
 import torch
 
 from benchmarks import windows
-from softcut_lib import CutNet, split_windows
-from softcut_lib.models.windows import IMAGENET_MEAN
+from softcut_lib import CutNet
+from softcut_lib.train.fitting import run_name
 
-ROW = {"experiment": "frames", "model": "base", "data": "camvid", "seed": 0}
 OPTIONS = {"optimizer": "adam", "lr": 1e-3, "epochs": 6, "batch": 1, "scale": 1.0}
+BASE = {"experiment": "frames", "model": "base", "data": "camvid", "seed": 0, "options": OPTIONS}
 
 
-def frame(seed, size=(200, 330)):
+def frame(seed, size=(300, 330), classes=4):
     generator = torch.Generator().manual_seed(seed)
-    image = torch.rand(3, *size, generator=generator)
-    target = torch.randint(4, size, generator=generator)
+    image = torch.rand(3, *size, generator=generator, dtype=torch.float64)
+    target = torch.randint(classes, size, generator=generator)
     return {"image": image, "target": target, "name": f"frame {seed}"}
 
 
 def pointwise():
     """A network of single pixels with batch statistics, at first those of nothing."""
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 4, 1))
+    return torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 4, 1)).double().eval()
 
 
-def test_a_network_of_single_pixels_sees_no_windows(tmp_path, monkeypatch, capsys):
-    asked, sets = [], {"test": [frame(k) for k in range(5)], "train": [frame(9), frame(8)]}
-    content = {"rows": [{**ROW, "options": OPTIONS}, {**ROW, "model": "cut", "options": OPTIONS}]}
-    monkeypatch.setattr(windows, "recorded", lambda *a, models: (content, []))
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Two recorded rows, the checkpoint of the first, five test and two training frames."""
+    sets = {"test": [frame(k) for k in range(5)], "train": [frame(9), frame(8)]}
+    results = {"rows": [BASE, {**BASE, "model": "cut"}]}
+    monkeypatch.setattr(windows, "recorded", lambda *a, models: (results, []))
     monkeypatch.setattr(windows, "split_of", lambda settings, record, split: sets[split])
-    monkeypatch.setattr(
-        windows, "load_model", lambda path: asked.append(path.name) or (CutNet(pointwise()), {})
-    )
-    out = tmp_path / "windows.json"
-    assert windows.main(["--models", "base", "--frames", "3", "--output", str(out)]) == 0
+    monkeypatch.setattr(windows, "load_model", lambda path: (CutNet(pointwise()), {}))
+    folder = tmp_path / "frames" / run_name(BASE)
+    folder.mkdir(parents=True)
+    (folder / "best.ckpt").write_text("")
+    return tmp_path
+
+
+def test_a_network_of_single_pixels_sees_no_windows(trained, capsys):
+    out = trained / "windows.json"
+    words = ["--models", "base", "--frames", "3", "--runs", str(trained), "--output", str(out)]
+    assert windows.main(words) == 0
     found = json.loads(out.read_text())
     assert found["images"] == ["frame 0", "frame 2", "frame 4"], "from all over the set"
     assert found["statistics_frames"] == 2 and found["wall_time_s"] >= 0
-    assert asked and all(name.startswith("camvid-base-adam") for name in asked), "of this row only"
     own, larger, whole, *again = found["rows"]
-    assert [r["way"] for r in (own, larger, whole)] == [
-        "windows of 160 every 128", "windows of 288 every 256", "whole frame"
+    assert [row["seen"] for row in (own, larger, whole)] == [
+        "4 windows of 160", "1 window of 288", "the whole frame"
     ]  # fmt: skip
     assert own["iou"] == larger["iou"] == whole["iou"] and len(own["iou"]) == 3
-    assert {r["statistics"] for r in again} == {"counted again"}
+    assert {row["statistics"] for row in again} == {"counted again"}
     assert again[2]["iou"] != whole["iou"], "its statistics were of nothing"
-    assert "base, seed 0, whole frame, statistics of the training: IoU" in capsys.readouterr().out
+    assert "base, seed 0, the whole frame, statistics of the training: IoU" in (
+        capsys.readouterr().out
+    )
 
 
-def test_statistics_are_means_over_images_as_they_are_seen():
-    net, items = pointwise().double(), [frame(0), frame(1)]
-    for item in items:  # sums of single floats are not exact enough
-        item["image"] = item["image"].double()
-    net[0].running_mean += 7
-    windows.count_again(net, items, None)
-    expected = torch.stack([item["image"].mean((1, 2)) for item in items]).mean(0)
-    torch.testing.assert_close(net[0].running_mean, expected)
-    windows.count_again(net, items, (160, 128))
-    how = {"window": 160, "stride": 128, "fill": [*IMAGENET_MEAN]}
-    seen = [split_windows(item["image"][None], **how).mean((0, 2, 3)) for item in items]
-    torch.testing.assert_close(net[0].running_mean, torch.stack(seen).mean(0))
-    assert net[0].momentum == 0.1, "further training goes on as before"
+@pytest.mark.parametrize(
+    "way, shape",
+    [((160, 128), (4, 3, 160, 160)), ((288, 256), (1, 3, 288, 288)), (None, (1, 3, 300, 330))],
+)
+def test_the_kept_pixels_are_the_middle(way, shape):
+    """The image itself as an answer: joined windows are the middle of the frame."""
+    item = frame(0, classes=3)
+    image = item["image"][None]
+    assert windows.seen(image, 256, way).shape == shape
+    (iou,) = windows.answers(CutNet(torch.nn.Identity()), [item], 256, way)
+    target = windows.middle(item["target"][None], 256)
+    prob = windows.middle(image.softmax(1), 256)
+    assert iou == float(windows.mean_iou(prob, target))
+
+
+def test_a_small_frame_is_refused():
+    with pytest.raises(ValueError, match="at least 288 x 288"):
+        windows.seen(torch.zeros(1, 3, 200, 300), 256, (160, 128))
+
+
+def test_what_is_missing_is_named(trained):
+    with pytest.raises(SystemExit, match="no best.ckpt of camvid-cut-adam"):
+        windows.main(["--models", "base", "cut", "--runs", str(trained)])
 
 
 def test_a_row_that_nobody_recorded_is_refused():

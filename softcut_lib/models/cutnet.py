@@ -61,11 +61,11 @@ class CutNet(nn.Module):
         net: module, image (B, C, *grid) -> (scores (B, L, *grid), weights); a plain score net
             that returns only a tensor is allowed where neither cut nor decoder needs weights.
         cut: called as ``cut(scores, weights) -> (B, L, *grid)``; None for no cut.
-        decode: used by `decide` alone, on the scores *before* the cut. "min_cut": the minimum cut,
-            by `softcut_lib.min_cut` for one label and by `softcut_lib.alpha_expansion` for several,
-            with the cut's offsets, on the CPU wherever the network is. A callable
-            ``decode(scores, weights)`` that returns a mask; or None for the threshold 1/2 of
-            ``prob`` (several labels: the largest).
+        decode: used by `predict` and `decide` alone, on the scores *before* the cut. "min_cut": the
+            minimum cut, by `softcut_lib.min_cut` for one label and by
+            `softcut_lib.alpha_expansion` for several, with the cut's offsets, on the CPU wherever
+            the network is. A callable ``decode(scores, weights)`` that returns a mask; or None for
+            the threshold 1/2 of ``prob`` (several labels: the largest).
 
     Returns (when called):
         `CutOutput`: scores, weights, output, prob.

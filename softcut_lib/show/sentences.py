@@ -1,4 +1,4 @@
-"""Recorded runs in sentences: what they answer, how they ended (chapters 10 to 12, A2).
+"""Recorded runs in sentences: what they answer, how they ended (chapters 10, 11, A2).
 
 A question asks whether the second of two models is better; the answer is the verdict of
 `softcut_lib.train.pairing`, an interval over trainings and test images, and nothing else.

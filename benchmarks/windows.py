@@ -20,7 +20,7 @@ import torch
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
-from softcut_lib.models.windows import join_windows
+from softcut_lib.models.windows import inner_windows, join_windows
 from softcut_lib.train.evaluation import channels_last
 from softcut_lib.train.experiments import EXPERIMENTS, load_model
 from softcut_lib.train.fitting import run_name, split_of
@@ -56,8 +56,7 @@ def seen(image, kept, windows):
     if windows is None:
         return channels_last(image)
     side, stride = windows
-    parts = middle(image, kept + side - stride).unfold(-2, side, stride).unfold(-2, side, stride)
-    return channels_last(parts.permute(0, 2, 3, 1, 4, 5).reshape(-1, image.shape[1], side, side))
+    return channels_last(inner_windows(middle(image, kept + side - stride), side, stride))
 
 
 @torch.no_grad()

@@ -61,10 +61,15 @@ def split_windows(x, *, window: int = 320, stride: int = 256, fill=0.0) -> torch
     frame = fill.view(-1, 1, 1).expand(*x.shape[1:-2], height, width) if x.dim() == 4 else fill
     frame = frame.expand(*x.shape[:-2], height, width).clone()
     frame[..., margin : margin + x.shape[-2], margin : margin + x.shape[-1]] = x
+    return inner_windows(frame, window, stride)
+
+
+def inner_windows(frame, window, stride):
+    """The windows of `split_windows` that fit into images (B, C, h, w) or targets (B, h, w)."""
     windows = frame.unfold(-2, window, stride).unfold(-2, window, stride)
-    if x.dim() == 4:
+    if frame.dim() == 4:
         windows = windows.permute(0, 2, 3, 1, 4, 5)
-    return windows.reshape(-1, *x.shape[1:-2], window, window)
+    return windows.reshape(-1, *frame.shape[1:-2], window, window)
 
 
 def join_windows(maps, size, *, window: int = 320, stride: int = 256) -> torch.Tensor:

@@ -149,7 +149,7 @@ class ScribbleNet(CutNet):
 
     @torch.no_grad()
     def predict(self, image):
-        return self.decide(self(image))
+        return self.decide(self(image)) if self.decode == MEAN_FIELD else super().predict(image)
 
     @torch.no_grad()
     def decide(self, prediction):
